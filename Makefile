@@ -1,0 +1,53 @@
+# Two commands on a fresh machine: `make demo` and `make test`.
+# TORCH_INDEX_URL picks a PyTorch build (see PyTorch's install page); empty takes pip's default.
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_DIR ?= demo
+TORCH_INDEX_URL ?=
+JOBS ?= 2
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+CONSTRAINED := -c constraints.txt
+
+.PHONY: help demo test lint types contracts bench docs clean
+
+help:
+	@echo "make demo   install, then localize a simulated dense movie and write demo/report.html"
+	@echo "make test   install, then lint, type-check, import contracts and all tests"
+	@echo "make lint | types | contracts | bench | docs | clean"
+
+$(VENV)/.core: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) $(shell grep '^torch==' constraints.txt)
+	$(PIP) install -q $(CONSTRAINED) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	$(PIP) install -q $(CONSTRAINED) -e ".[all,dev]"
+	@touch $@
+
+demo: $(VENV)/.core
+	$(BIN)/stormcell demo -o $(DEMO_DIR) --overwrite
+
+test: lint types contracts
+	$(BIN)/python -m pytest -n $(JOBS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.dev
+	$(PIP) install -q $(CONSTRAINED) -e ".[docs]"
+	$(BIN)/sphinx-build -W -q docs docs/_build
+
+clean:
+	rm -rf $(VENV) $(DEMO_DIR) docs/_build .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""Conditions read from a movie."""

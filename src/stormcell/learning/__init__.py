@@ -1,0 +1,1 @@
+"""Training sets, losses, trainer, inference, model store."""

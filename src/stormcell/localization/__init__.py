@@ -1,0 +1,1 @@
+"""From frames to a table: background, detection, fits, drift, linking, filtering."""

@@ -1,0 +1,1 @@
+"""Neural network architectures; they know nothing of training or files."""

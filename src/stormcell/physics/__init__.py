@@ -1,0 +1,1 @@
+"""Light, optics and cameras: PSFs, noise, Cramer-Rao bounds."""

@@ -1,0 +1,1 @@
+"""Shifts between images, to a fraction of a pixel."""

@@ -1,0 +1,1 @@
+"""Tables drawn as images, images drawn as pictures and reports."""

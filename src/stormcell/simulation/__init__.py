@@ -1,0 +1,1 @@
+"""Structures, blinking and acquisition: movies with truth."""
