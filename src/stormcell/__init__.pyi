@@ -1,6 +1,6 @@
-from stormcell.data import FrameStack as FrameStack
-from stormcell.data import Localizations as Localizations
-from stormcell.data import PixelGrid as PixelGrid
-from stormcell.data import SRImage as SRImage
+from .data import FrameStack as FrameStack
+from .data import Localizations as Localizations
+from .data import PixelGrid as PixelGrid
+from .data import SRImage as SRImage
 
 __version__: str

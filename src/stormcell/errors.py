@@ -26,6 +26,12 @@ class MissingQuantityError(InputError):
     """A physical quantity without which no honest number exists was neither given nor found."""
 
 
+class MissingColumnError(InputError, KeyError):
+    """A table lacks a column that is needed."""
+
+    __str__ = Exception.__str__
+
+
 class OutputError(InputError):
     """A result cannot be written: it exists already, no space, no permission."""
 

@@ -2,7 +2,7 @@
 
 from stormcell.data.columns import COLUMNS, Column
 from stormcell.data.frame_stack import FrameStack
-from stormcell.data.localizations import Localizations, MissingColumnError
+from stormcell.data.localizations import Localizations
 from stormcell.data.pixel_grid import PixelGrid
 from stormcell.data.provenance import InputFile, Provenance, Quantity
 from stormcell.data.sr_image import SRImage
@@ -13,7 +13,6 @@ __all__ = [
     "FrameStack",
     "InputFile",
     "Localizations",
-    "MissingColumnError",
     "PixelGrid",
     "Provenance",
     "Quantity",

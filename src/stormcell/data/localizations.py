@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stormcell.data.columns import COLUMNS
-from stormcell.errors import InputError
+from stormcell.errors import InputError, MissingColumnError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -236,12 +236,6 @@ class Localizations:
 
     def _with(self, columns: Mapping[str, ArrayLike]) -> Localizations:
         return Localizations(columns, grid=self.grid, n_frames=self.n_frames, provenance=self.provenance)
-
-
-class MissingColumnError(InputError, KeyError):
-    """A table lacks a column that is needed."""
-
-    __str__ = Exception.__str__
 
 
 def _registry_order(name: str) -> int:
