@@ -1,0 +1,118 @@
+"""From the dense network's pixel-wise components to a list of localizations.
+
+An emitter near a pixel border is often shared by two to four components that point at the same place. They are
+gathered round the strongest one and merged; components that point elsewhere stay emitters of their own.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit, prange
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+N_FIELDS = 9
+"""probability, x, y, sigma x, sigma y (px), log electrons, its sigma, background, its sigma."""
+
+CANDIDATE_PROBABILITY = 0.03
+MERGE_PX = 0.3
+MERGE_SIGMAS = 2.0
+
+
+@njit(cache=True, nogil=True)
+def _belongs(values: NDArray[Any], y: int, x: int, seed_y: int, seed_x: int) -> bool:
+    dx = (x + values[1, y, x]) - (seed_x + values[1, seed_y, seed_x])
+    dy = (y + values[2, y, x]) - (seed_y + values[2, seed_y, seed_x])
+    spread = math.exp(2 * values[3, seed_y, seed_x]) + math.exp(2 * values[4, seed_y, seed_x])
+    spread += math.exp(2 * values[3, y, x]) + math.exp(2 * values[4, y, x])
+    limit = max(MERGE_PX, MERGE_SIGMAS * math.sqrt(0.5 * spread))
+    return bool(dx * dx + dy * dy < limit * limit)
+
+
+@njit(cache=True, nogil=True)
+def _merge(
+    values: NDArray[Any], probability: NDArray[Any], taken: NDArray[Any], seed_y: int, seed_x: int, row: NDArray[Any]
+) -> None:
+    height, width = probability.shape
+    row[:] = 0.0
+    second_x = second_y = 0.0
+    for y in range(max(seed_y - 1, 0), min(seed_y + 2, height)):
+        for x in range(max(seed_x - 1, 0), min(seed_x + 2, width)):
+            p = probability[y, x]
+            is_seed = y == seed_y and x == seed_x
+            if taken[y, x] or p < CANDIDATE_PROBABILITY:
+                continue
+            if not is_seed and not _belongs(values, y, x, seed_y, seed_x):
+                continue
+            taken[y, x] = True
+            px = x + 0.5 + values[1, y, x]
+            py = y + 0.5 + values[2, y, x]
+            row[0] += p
+            row[1] += p * px
+            row[2] += p * py
+            second_x += p * (px * px + math.exp(2 * values[3, y, x]))
+            second_y += p * (py * py + math.exp(2 * values[4, y, x]))
+            for field in range(5, N_FIELDS):
+                row[field] += p * values[field, y, x]
+    total = row[0]
+    for field in range(1, N_FIELDS):
+        row[field] /= total
+    row[3] = math.sqrt(max(second_x / total - row[1] * row[1], 1e-6))
+    row[4] = math.sqrt(max(second_y / total - row[2] * row[2], 1e-6))
+    row[0] = min(total, 1.0)
+
+
+@njit(cache=True, nogil=True)
+def _list_frame(values: NDArray[Any], threshold: float, rows: NDArray[Any]) -> int:
+    height, width = values.shape[1:]
+    probability = np.empty((height, width), np.float32)
+    n_candidates = 0
+    for y in range(height):
+        for x in range(width):
+            probability[y, x] = 1.0 / (1.0 + math.exp(-values[0, y, x]))
+            n_candidates += probability[y, x] >= CANDIDATE_PROBABILITY
+    strength = np.empty(n_candidates, np.float32)
+    place = np.empty(n_candidates, np.int64)
+    n_candidates = 0
+    for y in range(height):
+        for x in range(width):
+            if probability[y, x] >= CANDIDATE_PROBABILITY:
+                strength[n_candidates] = -probability[y, x]
+                place[n_candidates] = y * width + x
+                n_candidates += 1
+    taken = np.zeros((height, width), np.bool_)
+    n_rows = 0
+    for index in np.argsort(strength, kind="mergesort"):
+        y, x = divmod(place[index], width)
+        if taken[y, x]:
+            continue
+        _merge(values, probability, taken, y, x, rows[n_rows])
+        if rows[n_rows, 0] >= threshold:
+            n_rows += 1
+            if n_rows == rows.shape[0]:
+                break
+    return n_rows
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def list_components(values: NDArray[Any], threshold: float, rows: NDArray[Any], n_rows: NDArray[Any]) -> None:
+    """Fill the list of each frame.
+
+    Parameters
+    ----------
+    values : ndarray
+        Shape (B, 9, Y, X), float32: the fields of `DenseOutput` in order.
+    threshold : float
+        Smallest probability of a row, 0 to 1.
+    rows : ndarray
+        Shape (B, capacity, 9), float32: filled with probability, x_px, y_px (from the frame's outer corner),
+        sigma_x_px, sigma_y_px, log_electrons, log_sigma_electrons, background_vst, log_sigma_background.
+    n_rows : ndarray
+        Shape (B,), int64: filled with the number of rows of each frame.
+    """
+    for index in prange(values.shape[0]):
+        n_rows[index] = _list_frame(values[index], threshold, rows[index])
