@@ -1,0 +1,263 @@
+"""The trainer: one loop for every network, resumable at any step.
+
+The data of step n depend on (seed, n) alone and every random number of a step comes from them, so a run that was killed
+and resumed on a CPU ends in the same weights, bit for bit, as one that was not.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from pydantic import Field
+from torch.utils.data import DataLoader, Dataset
+
+from stormcell.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+LAST_CHECKPOINT = "last.ckpt"
+
+
+class TrainerSettings(Settings):
+    """How long and how fast to train."""
+
+    steps: int = Field(20_000, ge=1)
+    """Optimizer steps in all, also when resumed."""
+    decay_steps: int = Field(5_000, ge=0)
+    """Steps at the end over which the learning rate falls linearly to zero."""
+    warmup_steps: int = Field(200, ge=0)
+    """Steps at the start over which the learning rate rises."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Learning rate of the stable phase (AdamW)."""
+    weight_decay: float = Field(1e-3, ge=0)
+    """AdamW weight decay."""
+    ema_decay: float = Field(0.999, ge=0, lt=1)
+    """Decay of the exponential moving average of the weights; the average is what gets saved. 0 turns it off."""
+    gradient_clip: float = Field(1.0, gt=0)
+    """Largest norm of a gradient."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Number format; bf16-mixed is faster on GPUs and on CPUs with AVX512-BF16 or AMX."""
+    validation_every: int = Field(1_000, ge=1)
+    """Steps between validations."""
+    patience: int | None = Field(None, ge=1)
+    """Stop after so many validations without a better score; none trains to the end."""
+    checkpoint_minutes: float = Field(3.0, gt=0)
+    """Minutes between checkpoints."""
+    devices: int | str = "auto"
+    """How many devices to use; more than one trains data-parallel."""
+    strategy: str = "auto"
+    """Lightning's strategy for several devices, for example ddp."""
+
+
+def learning_rate_factor(step: int, settings: TrainerSettings) -> float:
+    """Warm up, hold, decay to zero.
+
+    Parameters
+    ----------
+    step : int
+        Optimizer step, from 0.
+    settings : TrainerSettings
+        The schedule.
+
+    Returns
+    -------
+    float
+        Factor on the learning rate, 0 to 1.
+    """
+    up = (step + 1) / (settings.warmup_steps + 1)
+    down = (settings.steps - step) / (settings.decay_steps + 1)
+    return max(0.0, min(1.0, up, down))
+
+
+class Task(L.LightningModule):
+    """What to minimise: a network and a batch for every step.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        What is trained.
+    loss : callable
+        `loss(network, batch)` returns a mapping with the entry "loss" (to be minimised) and others to be logged.
+    training_batch : callable
+        `training_batch(step)` returns the batch of that step.
+    validation_batch : callable
+        `validation_batch(index)` returns a held-out batch.
+    settings : TrainerSettings
+        The schedule.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        loss: Callable[[torch.nn.Module, Any], dict[str, Tensor]],
+        training_batch: Callable[[int], Any],
+        validation_batch: Callable[[int], Any],
+        settings: TrainerSettings,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self._loss = loss
+        self._training_batch = training_batch
+        self._validation_batch = validation_batch
+        self._settings = settings
+
+    def training_step(self, _: Tensor, index: int) -> Tensor:
+        """Score the batch of the current step.
+
+        Parameters
+        ----------
+        _ : Tensor
+            Unused: the step counter, not the loader, decides what is seen.
+        index : int
+            Unused.
+
+        Returns
+        -------
+        Tensor
+            The loss.
+        """
+        parts = self._loss(self.network, _to(self._training_batch(self.global_step), self.device))
+        self.log_dict({f"training/{name}": value.detach() for name, value in parts.items()}, prog_bar=True)
+        return parts["loss"]
+
+    def validation_step(self, index_tensor: Tensor, index: int) -> None:
+        """Score a held-out batch.
+
+        Parameters
+        ----------
+        index_tensor : Tensor
+            Unused.
+        index : int
+            Which batch.
+        """
+        parts = self._loss(self.network, _to(self._validation_batch(index), self.device))
+        self.log_dict({f"validation/{name}": value for name, value in parts.items()}, batch_size=1)
+
+    def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
+        """Set up AdamW and its schedule.
+
+        Returns
+        -------
+        dict
+            What Lightning wants.
+        """
+        settings = self._settings
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, settings))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class _SaveAtEnd(Callback):
+    """Save while the trained and the averaged weights still stand side by side, so that a run can be prolonged."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trainer.save_checkpoint(self._path)
+
+
+class _Counter(Dataset[int]):
+    """As many items as there are steps; their values are not used."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+def train(
+    task: Task,
+    settings: TrainerSettings,
+    folder: Path,
+    *,
+    n_validation_batches: int,
+    resume: bool = False,
+    callbacks: Sequence[Callback] = (),
+) -> None:
+    """Train to the last step, checkpointing on the way; the averaged weights end up in the task's network.
+
+    Parameters
+    ----------
+    task : Task
+        What to train.
+    settings : TrainerSettings
+        How.
+    folder : Path
+        Where checkpoints, curves (metrics.csv) and TensorBoard files go.
+    n_validation_batches : int
+        Held-out batches of each validation.
+    resume : bool
+        Go on from the folder's last checkpoint.
+    callbacks : sequence of Callback
+        Further Lightning callbacks.
+    """
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    checkpoint = folder / LAST_CHECKPOINT
+    averaging = [EMAWeightAveraging(decay=settings.ema_decay)] if settings.ema_decay else []
+    stopping = (
+        [EarlyStopping("validation/loss", patience=settings.patience, check_finite=True)] if settings.patience else []
+    )
+    saving = ModelCheckpoint(
+        dirpath=folder,
+        filename="checkpoint",
+        save_last=True,
+        train_time_interval=timedelta(minutes=settings.checkpoint_minutes),
+        save_top_k=1,
+        enable_version_counter=False,
+    )
+    trainer = L.Trainer(
+        max_steps=settings.steps,
+        accelerator="auto",
+        devices=settings.devices,
+        strategy=settings.strategy,
+        precision=settings.precision,
+        gradient_clip_val=settings.gradient_clip,
+        val_check_interval=settings.validation_every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=50,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[_SaveAtEnd(checkpoint), *averaging, *stopping, saving, *callbacks],
+        logger=[CSVLogger(folder, name="", version="curves"), TensorBoardLogger(folder, name="", version="curves")],
+        default_root_dir=folder,
+    )
+    with warnings.catch_warnings():
+        # Lightning advises workers for the loader; ours only counts
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*Experiment logs directory.*")
+        warnings.filterwarnings("ignore", message=".*resuming from a checkpoint.*")
+        trainer.fit(
+            task,
+            DataLoader(_Counter(10 * settings.steps), batch_size=1),
+            DataLoader(_Counter(n_validation_batches), batch_size=1),
+            ckpt_path=checkpoint if resume and checkpoint.exists() else None,
+            weights_only=False,
+        )
+
+
+def _to(batch: Any, device: torch.device) -> Any:
+    if isinstance(batch, torch.Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, tuple):
+        return type(batch)(*(_to(item, device) for item in batch))
+    return batch
