@@ -1,6 +1,6 @@
 """The trainer: one loop for every network, resumable at any step.
 
-The data of step n depend on (seed, n) alone and every random number of a step comes from them, so a run that was killed
+The data of step n depend on (seed, n) alone, and so does every random number of a step: a run that was killed
 and resumed on a CPU ends in the same weights, bit for bit, as one that was not.
 """
 
