@@ -1,1 +1,5 @@
-"""Shifts between images, to a fraction of a pixel."""
+"""Bring two images of the same field together."""
+
+from stormcell.registration.shift import RegistrationError, Shift, estimate_shift, shift_image
+
+__all__ = ["RegistrationError", "Shift", "estimate_shift", "shift_image"]
