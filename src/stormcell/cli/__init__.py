@@ -1,1 +1,1 @@
-"""The command line: a thin face over the workflows."""
+"""The command line: thin faces over workflows."""

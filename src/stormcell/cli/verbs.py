@@ -1,0 +1,42 @@
+"""The verbs: where each lives and what it says about itself in one line, told without importing any of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class VerbEntry:
+    """One verb: the module in this folder that holds it, its one-line help, and the group it is listed in."""
+
+    name: str
+    help: str
+    group: str
+
+    @property
+    def module(self) -> str:
+        """Full name of the module that holds the verb."""
+        return f"stormcell.cli.{self.name}"
+
+
+_MAIN = "From movie to picture"
+_TABLES = "Tables"
+_LOOK = "Look and check"
+
+_ALL = (
+    VerbEntry("run", "Make everything from a movie: table, super-resolution image, error map, report.", _MAIN),
+    VerbEntry("demo", "Simulate a small dense movie and do everything that run does for it.", _MAIN),
+    VerbEntry("localize", "Find and fit the emitters of every frame; write a table.", _MAIN),
+    VerbEntry("render", "Draw a super-resolution image from a table.", _MAIN),
+    VerbEntry("rerun", "Repeat a run from its run.json and say whether the results are identical.", _MAIN),
+    VerbEntry("drift", "Estimate the sample drift from a table and take it out.", _TABLES),
+    VerbEntry("link", "Merge the localizations of one burst over consecutive frames.", _TABLES),
+    VerbEntry("filter", "Keep the rows for which an expression holds.", _TABLES),
+    VerbEntry("convert", "Write a table or a movie in another format.", _TABLES),
+    VerbEntry("info", "Say what is inside a file.", _LOOK),
+    VerbEntry("evaluate", "Compare a table with the truth.", _LOOK),
+    VerbEntry("doctor", "Say what this machine and its libraries offer.", _LOOK),
+)
+
+VERBS: dict[str, VerbEntry] = {entry.name: entry for entry in _ALL}
+"""All verbs by name, in the order in which help lists them."""

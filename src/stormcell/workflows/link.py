@@ -1,0 +1,52 @@
+"""link: merge the localizations of one burst over consecutive frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stormcell.localization.linking import LinkSettings
+from stormcell.workflows.options import build_settings
+from stormcell.workflows.tables import table_verb
+
+if TYPE_CHECKING:
+    from stormcell.data.localizations import Localizations
+    from stormcell.workflows.opening import PathLike
+
+
+def link(
+    table: PathLike | Localizations,
+    settings: LinkSettings | None = None,
+    *,
+    output: PathLike | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> Localizations:
+    """Merge the localizations of one burst over consecutive frames.
+
+    Parameters
+    ----------
+    table : path or Localizations
+        The table.
+    settings : LinkSettings, optional
+        How far apart rows of one burst may be.
+    output : path, optional
+        Write the result there too, in the format of its ending.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    **options : object
+        Fields of the settings.
+
+    Returns
+    -------
+    Localizations
+        One row for each burst, with `n_detections`.
+
+    Raises
+    ------
+    InputError
+        The file is no table, or lacks a column.
+    """
+    from stormcell.localization.linking import link_localizations
+
+    wanted = build_settings(LinkSettings, settings, options)
+    return table_verb("link", table, wanted, lambda rows: link_localizations(rows, wanted), output, overwrite)

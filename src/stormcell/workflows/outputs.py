@@ -1,0 +1,108 @@
+"""Where results go: default names beside the input, refusals before long work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stormcell.errors import OutputError
+from stormcell.io.writing import check_writable, make_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_DOUBLE_ENDINGS = (".ome.tif", ".ome.tiff", ".ome.zarr", ".tar.gz")
+
+
+def stem(path: str | Path) -> str:
+    """Name a file without its ending, also a double one.
+
+    Parameters
+    ----------
+    path : str or Path
+        For example "cells/movie.ome.tif".
+
+    Returns
+    -------
+    str
+        For example "movie".
+    """
+    name = Path(path).name
+    for ending in _DOUBLE_ENDINGS:
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            return name[: -len(ending)]
+    return Path(name).stem
+
+
+def default_output(source: str | Path, verb: str, ending: str = "") -> Path:
+    """Name a result beside its input.
+
+    Parameters
+    ----------
+    source : str or Path
+        The input.
+    verb : str
+        What is done with it.
+    ending : str
+        With its dot; empty for a folder.
+
+    Returns
+    -------
+    Path
+        `<stem>_<verb><ending>` in the input's folder.
+    """
+    return Path(source).parent / f"{stem(source)}_{verb}{ending}"
+
+
+def prepare_folder(folder: str | Path, names: Iterable[str], overwrite: bool) -> Path:
+    """Make a folder for several results, refusing early when one of them cannot be written.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+    names : iterable of str
+        Files that will be written into it.
+    overwrite : bool
+        Whether files of these names may be replaced.
+
+    Returns
+    -------
+    Path
+        The folder, made.
+
+    Raises
+    ------
+    OutputError
+        A file exists, or the folder cannot be written.
+    """
+    target = Path(folder)
+    existing = [name for name in names if (target / name).exists()]
+    if existing and not overwrite:
+        msg = (
+            f"{target} already holds {', '.join(existing)}; pass --overwrite to replace them, or name another folder"
+        )
+        raise OutputError(msg)
+    make_folder(target)
+    for name in names:
+        check_writable(target / name, overwrite)
+    return target
+
+
+def prepare_file(path: str | Path | None, overwrite: bool) -> None:
+    """Refuse an output that cannot be written before the work begins.
+
+    Parameters
+    ----------
+    path : str, Path or None
+        None means that nothing will be written.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        The file exists or cannot be written.
+    """
+    if path is not None:
+        check_writable(path, overwrite)

@@ -1,0 +1,58 @@
+"""The way of every verb that makes a table of a table: open, refuse early, work, record, write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stormcell.workflows.opening import PathLike, fingerprint, open_table
+from stormcell.workflows.outputs import prepare_file
+from stormcell.workflows.records import collect_warnings, make_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stormcell.data.localizations import Localizations
+    from stormcell.settings import Settings
+
+
+def table_verb(
+    verb: str,
+    source: PathLike | Localizations,
+    settings: Settings,
+    work: Callable[[Localizations], Localizations],
+    output: PathLike | None,
+    overwrite: bool,
+) -> Localizations:
+    """Make a table of a table.
+
+    Parameters
+    ----------
+    verb : str
+        What is done, for the record.
+    source : path or Localizations
+        The table.
+    settings : Settings
+        How, for the record.
+    work : callable
+        What is done with it.
+    output : path, optional
+        Write the result there too, in the format of its ending.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    Localizations
+        The result with its record.
+    """
+    prepare_file(output, overwrite)
+    table = open_table(source)
+    with collect_warnings() as messages:
+        result = work(table)
+    record = make_record(verb, settings, inputs=fingerprint(source), parent=table.provenance)
+    result = result.with_context(provenance=record.with_warnings(*messages))
+    if output is not None:
+        from stormcell.io.tables import write_table
+
+        write_table(result, output, overwrite)
+    return result
