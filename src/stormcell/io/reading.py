@@ -109,5 +109,7 @@ def is_text(head: bytes) -> bool:
     """
     if head.startswith(_UTF16_MARKS):
         return True
+    if any(head.startswith(magic) for magic, _ in _MAGIC):
+        return False
     line = head.lstrip(b"\r\n").partition(b"\n")[0][:4096]
     return bool(line.strip()) and all(byte >= 0x20 or byte in _TEXT_CONTROLS for byte in line)

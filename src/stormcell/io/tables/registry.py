@@ -1,0 +1,171 @@
+"""All table formats, and the choice among them: by content for reading, by ending for writing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stormcell.errors import FormatError, OutputError
+from stormcell.io.reading import content_name, first_bytes
+from stormcell.io.tables import challenge, named_columns, parquet, picasso, thunderstorm
+from stormcell.io.tables.delimited import read_header
+from stormcell.io.tables.hdf5 import MAGIC, contents
+from stormcell.io.tables.table_format import TableFile, TableFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stormcell.data import Localizations
+
+_EXPECTED = "a localization table (Parquet, ThunderSTORM CSV, Picasso HDF5)"
+
+FORMATS: dict[str, TableFormat] = {
+    entry.name: entry
+    for entry in (
+        TableFormat("parquet", "Parquet (native)", parquet.looks_like, parquet.read, (".parquet",), parquet.write),
+        TableFormat(
+            "thunderstorm",
+            "ThunderSTORM CSV",
+            thunderstorm.looks_like,
+            thunderstorm.read,
+            (".csv",),
+            thunderstorm.write,
+        ),
+        TableFormat("picasso", "Picasso HDF5", picasso.looks_like, picasso.read, (".hdf5",), picasso.write),
+        TableFormat("challenge", "SMLM challenge CSV", challenge.looks_like, challenge.read),
+        TableFormat("named_columns", "CSV with our column names", named_columns.looks_like, named_columns.read),
+    )
+}
+"""Known formats by name; the first that recognises a file reads it."""
+
+
+def read_table(
+    path: str | Path, *, camera_pixel_size_nm: float | None = None, labels: Sequence[str] | None = None
+) -> Localizations:
+    """Read a localization table of any known format, chosen by its content.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    camera_pixel_size_nm : float, optional
+        For tables that count in camera pixels and do not say how large those are.
+    labels : sequence of str, optional
+        Column labels of a text file that has no header line, for example ("x_nm", "y_nm", "frame") or those of
+        another program, which then also decide on units and the number of the first frame.
+
+    Returns
+    -------
+    Localizations
+        The table; columns without a counterpart are left out and named in `provenance.notes`.
+
+    Raises
+    ------
+    FormatError
+        The file is missing, empty, damaged, or not a localization table.
+    MissingQuantityError
+        Positions are in pixels and their size is not known.
+    """
+    path = Path(path)
+    head = first_bytes(path, _EXPECTED)
+    file = TableFile(path, head, read_header(head, labels), camera_pixel_size_nm)
+    for entry in FORMATS.values():
+        if entry.looks_like(file):
+            return entry.read(file)
+    raise FormatError(_refusal(file))
+
+
+def is_table(path: str | Path) -> bool:
+    """Tell whether a file is a localization table of a known format, without reading its rows.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    bool
+        True when a format recognises it.
+
+    Raises
+    ------
+    FormatError
+        The file is missing, empty or damaged.
+    """
+    path = Path(path)
+    head = first_bytes(path, _EXPECTED)
+    file = TableFile(path, head, read_header(head))
+    return any(entry.looks_like(file) for entry in FORMATS.values())
+
+
+def write_table(table: Localizations, path: str | Path, overwrite: bool = False) -> tuple[str, ...]:
+    """Write a localization table in the format of the file's ending, in one step.
+
+    Parameters
+    ----------
+    table : Localizations
+        The table.
+    path : str or Path
+        The file to be written: .parquet, .csv (ThunderSTORM) or .hdf5 (Picasso).
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    tuple of str
+        Plain sentences on what the format cannot hold; empty when everything was written.
+
+    Raises
+    ------
+    OutputError
+        The ending is not known, or the file cannot be written.
+    MissingQuantityError
+        The format counts in pixels and the table does not know their size.
+    """
+    path = Path(path)
+    entry = table_format_for(path)
+    if entry.write is None:  # a format with an ending has a writer
+        msg = f"{entry.title} can be read but not written; name a .parquet file"
+        raise OutputError(msg)
+    return entry.write(table, path, overwrite)
+
+
+def table_format_for(path: str | Path) -> TableFormat:
+    """Find the format that a file name asks for, before any long work.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to be written.
+
+    Returns
+    -------
+    TableFormat
+        The format of its ending.
+
+    Raises
+    ------
+    OutputError
+        No format has that ending.
+    """
+    ending = Path(path).suffix.lower()
+    endings = {known: entry for entry in FORMATS.values() for known in entry.endings}
+    if ending not in endings:
+        msg = f"expected a table name ending in {', '.join(endings)}, got {Path(path).name}; choose one of these"
+        raise OutputError(msg)
+    return endings[ending]
+
+
+def _refusal(file: TableFile) -> str:
+    start = f"expected {_EXPECTED}, but {file.path}"
+    if file.header is None:
+        inside = f" holding {', '.join(contents(file.path)) or 'nothing'}" if file.head.startswith(MAGIC) else ""
+        return f"{start} is {content_name(file.head)}{inside}; name another file"
+    if not file.labels:
+        return f"{start} has no header line; put labels such as x_nm,y_nm,frame into its first line"
+    found = ", ".join(label[:30] for label in file.labels[:12])
+    return (
+        f"{start} has no x column with a unit; expected labels such as "
+        f'"x [nm]","y [nm]" or x_nm,y_nm in its first line, got: {found}'
+    )
