@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stormcell.cli.command import Argument, Call, Verb
 from stormcell.cli.table_answers import table_answer, table_output
-from stormcell.localization.linking import LinkSettings
+from stormcell.workflows.link import LinkVerbSettings
 
 if TYPE_CHECKING:
     from stormcell.cli.answers import Answer
@@ -38,7 +38,7 @@ def act(call: Call) -> Answer:
 
 VERB = Verb(
     act,
-    settings=LinkSettings,
+    settings=LinkVerbSettings,
     arguments=(Argument("table", "A localization table."),),
     output="Where to write; the ending chooses the format.",
 )

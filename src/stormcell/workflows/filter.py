@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stormcell.settings import Settings
 from stormcell.workflows.options import build_settings
+from stormcell.workflows.table_settings import TableSettings
 from stormcell.workflows.tables import table_verb
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from stormcell.workflows.opening import PathLike
 
 
-class FilterVerbSettings(Settings):
+class FilterVerbSettings(TableSettings):
     """Which rows to keep."""
 
     where: str

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stormcell.localization.linking import LinkSettings
 from stormcell.workflows.options import build_settings
+from stormcell.workflows.table_settings import TableSettings
 from stormcell.workflows.tables import table_verb
 
 if TYPE_CHECKING:
@@ -13,9 +14,16 @@ if TYPE_CHECKING:
     from stormcell.workflows.opening import PathLike
 
 
+class LinkVerbSettings(TableSettings):
+    """How rows become bursts."""
+
+    linking: LinkSettings = LinkSettings()
+    """How far apart in space and time rows of one burst may lie."""
+
+
 def link(
     table: PathLike | Localizations,
-    settings: LinkSettings | None = None,
+    settings: LinkVerbSettings | None = None,
     *,
     output: PathLike | None = None,
     overwrite: bool = False,
@@ -27,7 +35,7 @@ def link(
     ----------
     table : path or Localizations
         The table.
-    settings : LinkSettings, optional
+    settings : LinkVerbSettings, optional
         How far apart rows of one burst may be.
     output : path, optional
         Write the result there too, in the format of its ending.
@@ -48,5 +56,5 @@ def link(
     """
     from stormcell.localization.linking import link_localizations
 
-    wanted = build_settings(LinkSettings, settings, options)
-    return table_verb("link", table, wanted, lambda rows: link_localizations(rows, wanted), output, overwrite)
+    wanted = build_settings(LinkVerbSettings, settings, options)
+    return table_verb("link", table, wanted, lambda rows: link_localizations(rows, wanted.linking), output, overwrite)

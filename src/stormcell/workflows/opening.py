@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from stormcell.data.frame_stack import FrameStack
 from stormcell.data.localizations import Localizations
 from stormcell.data.sr_image import SRImage
+from stormcell.errors import StormcellWarning
 from stormcell.workflows.movie_settings import parse_range, parse_roi
 
 if TYPE_CHECKING:
@@ -56,13 +58,15 @@ def open_stack(movie: PathLike | FrameStack | np.ndarray[Any, Any], settings: Mo
     return stack
 
 
-def open_table(table: PathLike | Localizations) -> Localizations:
+def open_table(table: PathLike | Localizations, pixel_size_nm: float | None = None) -> Localizations:
     """Open a localization table.
 
     Parameters
     ----------
     table : path or Localizations
         A table in memory is passed on.
+    pixel_size_nm : float, optional
+        Camera pixel, for tables that count in pixels and do not say how large those are.
 
     Returns
     -------
@@ -78,7 +82,15 @@ def open_table(table: PathLike | Localizations) -> Localizations:
         return table
     from stormcell.io.tables import read_table
 
-    return read_table(table)
+    rows = read_table(table, camera_pixel_size_nm=pixel_size_nm)
+    said = rows.grid.pixel_size_nm if rows.grid is not None else None
+    if pixel_size_nm is not None and said is not None and abs(said - pixel_size_nm) > 1e-6 * pixel_size_nm:
+        message = (
+            f"{Path(table).name} says that its camera pixel is {said:g} nm, and that was kept: the option "
+            f"({pixel_size_nm:g} nm) is for tables that do not say"
+        )
+        warnings.warn(message, StormcellWarning, stacklevel=2)
+    return rows
 
 
 def open_image(image: PathLike | SRImage, pixel_size_nm: float | None = None) -> SRImage:

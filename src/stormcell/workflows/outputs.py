@@ -11,6 +11,7 @@ from stormcell.io.writing import check_writable, make_folder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_IMAGE_ENDINGS = (".tif", ".tiff", ".png")
 _DOUBLE_ENDINGS = (".ome.tif", ".ome.tiff", ".ome.zarr", ".tar.gz")
 
 
@@ -89,8 +90,8 @@ def prepare_folder(folder: str | Path, names: Iterable[str], overwrite: bool) ->
     return target
 
 
-def prepare_file(path: str | Path | None, overwrite: bool) -> None:
-    """Refuse an output that cannot be written before the work begins.
+def prepare_table(path: str | Path | None, overwrite: bool) -> None:
+    """Refuse a table that cannot be written before the work begins.
 
     Parameters
     ----------
@@ -102,7 +103,34 @@ def prepare_file(path: str | Path | None, overwrite: bool) -> None:
     Raises
     ------
     OutputError
-        The file exists or cannot be written.
+        The ending is not known, the file exists or cannot be written.
     """
     if path is not None:
+        from stormcell.io.tables import table_format_for
+
+        table_format_for(path)
         check_writable(path, overwrite)
+
+
+def prepare_image(path: str | Path | None, overwrite: bool) -> None:
+    """Refuse an image that cannot be written before the work begins.
+
+    Parameters
+    ----------
+    path : str, Path or None
+        None means that nothing will be written.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        The ending is not known, the file exists or cannot be written.
+    """
+    if path is None:
+        return
+    if Path(path).suffix.lower() not in _IMAGE_ENDINGS:
+        endings = ", ".join(_IMAGE_ENDINGS)
+        msg = f"expected an image name ending in {endings}, got {Path(path).name}; choose one of these"
+        raise OutputError(msg)
+    check_writable(path, overwrite)

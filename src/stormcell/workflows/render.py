@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from stormcell.rendering.render_settings import RenderSettings
-from stormcell.settings import Settings
 from stormcell.workflows.opening import PathLike, fingerprint, open_table
 from stormcell.workflows.options import build_settings
-from stormcell.workflows.outputs import prepare_file
+from stormcell.workflows.outputs import prepare_image
 from stormcell.workflows.records import collect_warnings, make_record
+from stormcell.workflows.table_settings import TableSettings
 
 if TYPE_CHECKING:
     from stormcell.data.localizations import Localizations
     from stormcell.data.sr_image import SRImage
 
 
-class RenderVerbSettings(Settings):
+class RenderVerbSettings(TableSettings):
     """How a table becomes a picture."""
 
     sr_pixel_size_nm: Annotated[float, Field(gt=0, le=100_000)]
@@ -68,15 +69,13 @@ def render(
     from stormcell.rendering.render import render as draw
 
     wanted = build_settings(RenderVerbSettings, settings, options)
-    prepare_file(output, overwrite)
-    rows = open_table(table)
+    prepare_image(output, overwrite)
+    rows = open_table(table, wanted.pixel_size_nm)
     with collect_warnings() as messages:
         drawn = draw(rows, wanted.sr_pixel_size_nm, wanted.mode, settings=wanted.rendering)
     made = drawn.provenance
     notes, warnings = (made.notes, made.warnings) if made else ((), ())
     record = make_record("render", wanted, inputs=fingerprint(table), parent=rows.provenance, notes=notes)
-    from dataclasses import replace
-
     image = replace(drawn, provenance=record.with_warnings(*warnings, *messages))
     if output is not None:
         from stormcell.workflows.write import write

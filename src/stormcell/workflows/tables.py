@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stormcell.workflows.opening import PathLike, fingerprint, open_table
-from stormcell.workflows.outputs import prepare_file
+from stormcell.workflows.outputs import prepare_table
 from stormcell.workflows.records import collect_warnings, make_record
+from stormcell.workflows.write import write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stormcell.data.localizations import Localizations
-    from stormcell.settings import Settings
+    from stormcell.workflows.table_settings import TableSettings
 
 
 def table_verb(
     verb: str,
     source: PathLike | Localizations,
-    settings: Settings,
+    settings: TableSettings,
     work: Callable[[Localizations], Localizations],
     output: PathLike | None,
     overwrite: bool,
@@ -31,7 +32,7 @@ def table_verb(
         What is done, for the record.
     source : path or Localizations
         The table.
-    settings : Settings
+    settings : TableSettings
         How, for the record.
     work : callable
         What is done with it.
@@ -45,14 +46,12 @@ def table_verb(
     Localizations
         The result with its record.
     """
-    prepare_file(output, overwrite)
-    table = open_table(source)
+    prepare_table(output, overwrite)
+    table = open_table(source, settings.pixel_size_nm)
     with collect_warnings() as messages:
         result = work(table)
     record = make_record(verb, settings, inputs=fingerprint(source), parent=table.provenance)
     result = result.with_context(provenance=record.with_warnings(*messages))
     if output is not None:
-        from stormcell.io.tables import write_table
-
-        write_table(result, output, overwrite)
+        write(result, output, overwrite=overwrite)
     return result

@@ -1,0 +1,16 @@
+"""Options of every verb that takes a table."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from stormcell.settings import Settings
+
+
+class TableSettings(Settings):
+    """What a table may not say about itself."""
+
+    pixel_size_nm: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    """Side of a camera pixel [nm], for tables that count in pixels and do not say how large those are."""
