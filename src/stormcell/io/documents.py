@@ -209,6 +209,9 @@ def _read_text(path: Path, expected: str) -> str:
     if not text.strip():
         msg = f"expected {expected}, but {path} holds only blanks; write it again"
         raise FormatError(msg)
+    if not is_text(head):
+        msg = f"expected {expected}, but {path} is {content_name(head)}; name another file"
+        raise FormatError(msg)
     return text
 
 

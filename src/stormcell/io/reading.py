@@ -111,5 +111,5 @@ def is_text(head: bytes) -> bool:
         return True
     if any(head.startswith(magic) for magic, _ in _MAGIC):
         return False
-    line = head.lstrip(b"\r\n").partition(b"\n")[0][:4096]
+    line = head.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0][:4096]
     return bool(line.strip()) and all(byte >= 0x20 or byte in _TEXT_CONTROLS for byte in line)
