@@ -1,0 +1,227 @@
+"""Fit many regions at once: the array interface to the compiled fits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numba import njit, prange
+
+from stormcell.errors import InputError
+from stormcell.localization.flags import FLAGS
+from stormcell.localization.lsq import sandwich_deviations
+from stormcell.localization.mle import goodness, maximize, standard_deviations
+from stormcell.localization.mle_kernel import poisson_information, tie_sigmas
+from stormcell.localization.starts import at_bounds, load_pixels, set_bounds, start_values
+from stormcell.physics.gaussian import CameraNoise, FitSigma
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    FloatArray = NDArray[np.float64]
+
+FitMethod = Literal["mle", "lsq"]
+"""Maximum likelihood, or unweighted least squares (the fast option)."""
+
+N_FREE: dict[FitSigma, int] = {"fixed": 4, "free": 5, "elliptical": 6}
+"""Free parameters by what happens to sigma."""
+
+_SPOTS_PER_TASK = 128
+_POOR_CHI2 = 5.0  # standard deviations of chi-square
+_LOW_PHOTONS = 3.0
+
+
+@dataclass(frozen=True)
+class SpotFits:
+    """Fitted parameters of N regions.
+
+    Attributes
+    ----------
+    theta : ndarray
+        Shape (N, 6): x, y [px from the region's outer corner], electrons, background per pixel [electrons], sigma_x,
+        sigma_y [px].
+    uncertainty : ndarray
+        Shape (N, 6): standard deviations of theta; NaN for what was not fitted.
+    crlb : ndarray
+        Shape (N, 6): Cramer-Rao bounds at the fitted values, as standard deviations.
+    log_likelihood : ndarray
+        Shape (N,), without terms in the data alone.
+    chi2 : ndarray
+        Shape (N,), reduced chi-square of the residual.
+    residual_std : ndarray
+        Shape (N,), standard deviation of the residual per pixel in electrons.
+    iterations : ndarray of int32
+        Shape (N,).
+    flags : ndarray of int32
+        Shape (N,), bits of `stormcell.localization.flags`.
+    """
+
+    theta: FloatArray
+    uncertainty: FloatArray
+    crlb: FloatArray
+    log_likelihood: FloatArray
+    chi2: FloatArray
+    residual_std: FloatArray
+    iterations: NDArray[np.int32]
+    flags: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.theta)
+
+
+def fit_spots(
+    rois_e: ArrayLike,
+    psf_sigma_px: float | tuple[float, float],
+    *,
+    noise: CameraNoise | None = None,
+    start_xy_px: ArrayLike | None = None,
+    method: FitMethod = "mle",
+    fit_sigma: FitSigma = "free",
+    sigma_range: tuple[float, float] = (0.5, 2.0),
+) -> SpotFits:
+    """Fit one pixel-integrated Gaussian on a flat background to every region, on all cores.
+
+    Parameters
+    ----------
+    rois_e : array_like
+        Shape (N, rows, columns), electrons; pixels that are not finite are left out of their fit.
+    psf_sigma_px : float or tuple of float
+        Expected sigma (x and y) in pixels: start value, or the value held with fit_sigma "fixed".
+    noise : CameraNoise, optional
+        Read variance, a number or an array broadcastable to (rows, columns) or (N, rows, columns), and excess noise
+        factor; None is pure shot noise.
+    start_xy_px : array_like, optional
+        Shape (N, 2): x and y to start from, in region pixels; None or NaN takes a centroid around the middle.
+    method : str
+        "mle" or "lsq".
+    fit_sigma : str
+        "fixed", "free" (one sigma) or "elliptical" (two).
+    sigma_range : tuple of float
+        Lowest and highest sigma a fit may reach, in units of psf_sigma_px.
+
+    Returns
+    -------
+    SpotFits
+        One row for each region, in order. Failed fits stay, with their flags.
+
+    Raises
+    ------
+    InputError
+        The regions have another shape, or sigma is not above 0.
+
+    Notes
+    -----
+    Determined by the data alone, whatever the number of threads. EMCCD data are fitted with the Poisson
+    quasi-likelihood, whose uncertainty is sqrt(2) times that of Poisson data: its asymptotic spread exactly.
+    """
+    rois = np.ascontiguousarray(rois_e, dtype=np.float32)
+    sigmas = np.broadcast_to(np.asarray(psf_sigma_px, dtype=np.float64), (2,))
+    if rois.ndim != 3 or not np.all(sigmas > 0):
+        msg = f"expected regions of shape (N, rows, columns) and sigma above 0, got {rois.shape} and {psf_sigma_px}"
+        raise InputError(msg)
+    noise = noise or CameraNoise()
+    n_spots = len(rois)
+    starts = np.full((n_spots, 2), np.nan, np.float32)
+    if start_xy_px is not None:
+        starts[:] = np.asarray(start_xy_px)
+    factor = float(noise.excess_noise_factor)
+    plan = np.array([N_FREE[fit_sigma], factor, *sigmas, *sigma_range, float(method == "lsq")])
+    theta, uncertainty, crlb = (np.empty((n_spots, 6)) for _ in range(3))
+    quality = np.empty((n_spots, 6))
+    if n_spots:
+        _fit_all(rois, _variance_array(noise, rois.shape), starts, plan, theta, uncertainty, crlb, quality)
+    chi2_limit = 1.0 + _POOR_CHI2 * math.sqrt(2.0 / max(rois.shape[1] * rois.shape[2] - plan[0], 1.0))
+    return SpotFits(
+        theta,
+        uncertainty,
+        crlb,
+        quality[:, 0].copy(),
+        quality[:, 1].copy(),
+        quality[:, 5].copy(),
+        quality[:, 2].astype(np.int32),
+        _flags(theta, uncertainty, quality, chi2_limit),
+    )
+
+
+def _variance_array(noise: CameraNoise, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    variance = np.asarray(noise.read_variance_e2, dtype=np.float32)
+    if variance.ndim < 3:
+        variance = np.broadcast_to(variance, shape[1:])[None]
+    return np.ascontiguousarray(variance)
+
+
+def _flags(theta: FloatArray, uncertainty: FloatArray, quality: FloatArray, chi2_limit: float) -> NDArray[np.int32]:
+    bound = quality[:, 4].astype(np.int32)
+    raised = {
+        "not_converged": (quality[:, 3] == 0) | ~np.isfinite(uncertainty[:, 0]),
+        "position_at_bound": bound & 1 != 0,
+        "sigma_at_bound": bound & 2 != 0,
+        "background_at_bound": bound & 4 != 0,
+        "photons_low": theta[:, 2] < _LOW_PHOTONS * uncertainty[:, 2],
+        "poor_fit": quality[:, 1] > chi2_limit,
+    }
+    flags = np.zeros(len(theta), dtype=np.int32)
+    for name, rows in raised.items():
+        flags |= np.where(rows, FLAGS[name].mask, 0).astype(np.int32)
+    return flags
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fit_one(
+    pixels: FloatArray,
+    bounds: FloatArray,
+    plan: FloatArray,
+    work: tuple[FloatArray, FloatArray],
+    theta: FloatArray,
+    deviations: tuple[FloatArray, FloatArray],
+    quality: FloatArray,
+) -> None:
+    scratch, small = work
+    uncertainty, crlb = deviations
+    n_free, factor, squares = int(plan[0]), plan[1], plan[6] > 0.0
+    iterations, converged = maximize(pixels, bounds, n_free, squares, scratch, small, theta)
+    if squares:
+        sandwich_deviations(theta, pixels, n_free, factor, scratch, small, uncertainty)
+        poisson_information(theta, pixels, scratch, small[:6], small[12])
+        if n_free == 5:
+            tie_sigmas(small[:6], small[12])
+    standard_deviations(theta, n_free, factor, small, crlb)
+    if not squares:
+        uncertainty[:] = crlb
+    quality[0], quality[1], quality[5] = goodness(theta, pixels, factor, n_free, scratch)
+    quality[2] = iterations
+    quality[3] = 1.0 if converged else 0.0
+    quality[4] = at_bounds(theta, bounds, n_free)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def _fit_all(
+    rois: NDArray[np.float32],
+    read_variance: NDArray[np.float32],
+    starts: NDArray[np.float32],
+    plan: FloatArray,
+    theta: FloatArray,
+    uncertainty: FloatArray,
+    crlb: FloatArray,
+    quality: FloatArray,
+) -> None:
+    """Fit every region; plan is (free parameters, F^2, sigma x, y, lowest, highest sigma factor, least squares)."""
+    n_spots, side_y, side_x = rois.shape
+    for task in prange((n_spots + _SPOTS_PER_TASK - 1) // _SPOTS_PER_TASK):
+        work = (np.zeros((9, side_x + side_y + 2)), np.zeros((24, 6)))
+        pixels = np.zeros((3, side_y, side_x))
+        bounds = np.zeros((2, 6))
+        for i in range(task * _SPOTS_PER_TASK, min((task + 1) * _SPOTS_PER_TASK, n_spots)):
+            variance = read_variance[i if read_variance.shape[0] > 1 else 0]
+            n_valid = load_pixels(rois[i], variance, plan[1], pixels)
+            start_values(pixels, starts[i], plan[2:4], work[0], theta[i])
+            set_bounds(theta[i], pixels, plan[4:6], bounds)
+            if n_valid > plan[0]:
+                _fit_one(pixels, bounds, plan, work, theta[i], (uncertainty[i], crlb[i]), quality[i])
+            else:
+                uncertainty[i] = math.nan
+                crlb[i] = math.nan
+                quality[i] = math.nan
+                quality[i, 2:5] = 0.0
