@@ -1,0 +1,1 @@
+"""Point-spread functions: torch, batched, differentiable, on any device."""
