@@ -32,7 +32,9 @@ class FrameStack:
         Of the raw pixels.
     metadata : mapping of str to Quantity
         What the file itself says: camera_pixel_size_nm, offset_adu, gain_e_per_adu, em_gain, qe, read_noise_e,
-        camera_type, camera_name, exposure_s. Keys are absent where the file is silent.
+        camera_type, camera_name, exposure_s. Keys are absent where the file is silent; the value is None where what
+        it says cannot be right (the detail says why). Readers add file_format, and n_frames where the frame axis was
+        unusual.
     name : str
         File name without folder, for messages and provenance.
     path : str or None
@@ -229,11 +231,12 @@ class FrameStack:
         MissingQuantityError
             Neither given nor found in the file.
         """
-        size = camera_pixel_size_nm
-        if size is None and "camera_pixel_size_nm" in self.metadata:
-            size = float(self.metadata["camera_pixel_size_nm"].value or 0)
+        size, said = camera_pixel_size_nm, self.metadata.get("camera_pixel_size_nm")
+        if size is None and said is not None and said.value is not None:
+            size = float(said.value)
         if size is None:
-            msg = f"the camera pixel size is missing in {self.name}; pass --pixel-size-nm (for example 100)"
+            why = f" ({said.detail})" if said is not None and said.detail else ""
+            msg = f"the camera pixel size is missing in {self.name}{why}; pass --pixel-size-nm (for example 100)"
             raise MissingQuantityError(msg)
         y0, x0 = self.origin_px
         return PixelGrid(size, self.frame_shape, (y0 * size, x0 * size))
