@@ -19,6 +19,9 @@ FLOOR_POOL_PX = 4
 FLOOR_WINDOW = 5
 VST_SCALE = 8.0
 MAX_OFFSET_PX = 1.5
+SLOPE = 0.1
+EMBEDDING = 64
+DESCRIPTOR_WINDOW_PX = 11
 
 
 @dataclass(frozen=True)
@@ -103,19 +106,32 @@ class _Block(nn.Module):
     def __init__(self, n_in: int, n_out: int, n_condition: int, *, residual: bool = False) -> None:
         super().__init__()
         self.conv = nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)
-        self.film = nn.Linear(n_condition, 2 * n_out)
+        self.film: nn.Linear | None = nn.Linear(n_condition, 2 * n_out)
         self.residual = residual
-        nn.init.kaiming_normal_(self.conv.weight, a=0.1)
+        nn.init.kaiming_normal_(self.conv.weight, a=SLOPE)
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
         if residual:
             with torch.no_grad():
                 self.conv.weight.mul_(0.5)
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        gain, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
-        y = F.leaky_relu(torch.addcmul(shift, self.conv(x), 1 + gain), 0.1)
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        y = self.conv(x)
+        if self.film is not None:
+            gain, shift = self.film(code)[:, :, None, None].chunk(2, dim=1)
+            y = torch.addcmul(shift, y, 1 + gain)
+        y = F.leaky_relu(y, SLOPE, inplace=self.film is None)
         return x + y if self.residual else y
+
+    def fold(self, code: Tensor) -> None:
+        """Work the modulation by one code into the convolution, for good."""
+        if self.film is None:
+            return
+        gain, shift = self.film(code)[0].chunk(2)
+        plain = nn.Conv2d(self.conv.in_channels, self.conv.out_channels, 3, padding=1)
+        plain.weight = nn.Parameter(self.conv.weight * (1 + gain)[:, None, None, None], requires_grad=False)
+        plain.bias = nn.Parameter(shift.clone(), requires_grad=False)
+        self.conv, self.film = plain, None
 
 
 class DenseNet(nn.Module):
@@ -129,6 +145,8 @@ class DenseNet(nn.Module):
 
     name = "dense"
     version = 1
+    psf_mean: Tensor
+    psf_basis: Tensor
     multiple_px = 4
     """Frame sides must be multiples of this; inference pads."""
 
@@ -137,26 +155,22 @@ class DenseNet(nn.Module):
         self.architecture = architecture or DenseArchitecture()
         full, half, quarter = self.architecture.widths
         n = self.architecture.n_condition
-        embedding = 64
-        self.embed = nn.Sequential(nn.Linear(n + 1, embedding), nn.LeakyReLU(0.1), nn.Linear(embedding, embedding))
-        self.stem = _Block(4, full, embedding)
-        self.encode0 = _Block(full, full, embedding, residual=True)
+        self.embed = nn.Sequential(nn.Linear(n + 1, EMBEDDING), nn.LeakyReLU(SLOPE), nn.Linear(EMBEDDING, EMBEDDING))
+        self.stem = _Block(4, full, EMBEDDING)
+        self.encode0 = _Block(full, full, EMBEDDING, residual=True)
         self.before = nn.Conv2d(full, full, 3, padding=1, bias=False)
         self.after = nn.Conv2d(full, full, 3, padding=1, bias=False)
-        self.encode1 = nn.ModuleList([_Block(full, half, embedding), _Block(half, half, embedding, residual=True)])
-        self.encode2 = nn.ModuleList(
-            [
-                _Block(half, quarter, embedding),
-                _Block(quarter, quarter, embedding, residual=True),
-                _Block(quarter, quarter, embedding, residual=True),
-            ]
-        )
+        self.encode1 = nn.ModuleList([_Block(full, half, EMBEDDING), _Block(half, half, EMBEDDING, residual=True)])
+        self.encode2 = nn.ModuleList([_Block(half, quarter, EMBEDDING)])
+        self.encode2.extend(_Block(quarter, quarter, EMBEDDING, residual=True) for _ in range(2))
         self.up1 = nn.Conv2d(quarter, half, 1)
-        self.decode1 = nn.ModuleList(_Block(half, half, embedding, residual=True) for _ in range(2))
+        self.decode1 = nn.ModuleList(_Block(half, half, EMBEDDING, residual=True) for _ in range(2))
         self.up0 = nn.Conv2d(half, full, 1)
-        self.decode0 = nn.ModuleList(_Block(full, full, embedding, residual=True) for _ in range(3))
+        self.decode0 = nn.ModuleList(_Block(full, full, EMBEDDING, residual=True) for _ in range(3))
         self.head = nn.Conv2d(full, len(DenseOutput._fields), 1)
-        self.describe = nn.Sequential(nn.Linear(quarter, embedding), nn.LeakyReLU(0.1), nn.Linear(embedding, 2 * n))
+        self.describe = nn.Sequential(nn.Linear(quarter, EMBEDDING), nn.LeakyReLU(SLOPE), nn.Linear(EMBEDDING, 2 * n))
+        self.register_buffer("psf_mean", torch.zeros(DESCRIPTOR_WINDOW_PX**2))
+        self.register_buffer("psf_basis", torch.zeros(n, DESCRIPTOR_WINDOW_PX**2))
         for context in (self.before, self.after):
             nn.init.zeros_(context.weight)
         nn.init.normal_(self.head.weight, std=0.01)
@@ -186,36 +200,93 @@ class DenseNet(nn.Module):
             The components, and the PSF descriptor read from the frame: shape (B, 2 n_condition), mean and log
             standard deviation.
         """
-        variance = read_variance_e2.expand(frames.shape[0], 1, *frames.shape[2:])
-        code = self._code(frames, condition)
+        code = self.code(frames.shape[0], condition)
         n_frames = frames.shape[1]
         middle = frames[:, n_frames // 2 : n_frames // 2 + 1]
-        floor = local_floor(middle)
-        features = self._encode(middle, floor, variance, code)
+        features = self.encode(middle, read_variance_e2, code)
         if n_frames == 3:
             for index, context in ((0, self.before), (2, self.after)):
                 neighbour = frames[:, index : index + 1]
-                known = ~torch.isnan(neighbour).flatten(1).any(dim=1)
-                neighbour = torch.where(known[:, None, None, None], neighbour, middle)
-                seen = self._encode(neighbour, floor, variance, code) * known[:, None, None, None]
-                features = features + context(seen)
-        return self._trunk(features, code, floor, variance)
+                known = ~torch.isnan(neighbour).flatten(1).any(dim=1)[:, None, None, None]
+                seen = self.encode(torch.where(known, neighbour, middle), read_variance_e2, code)
+                features = features + context(seen * known)
+        return self.predict(features, middle, read_variance_e2, code)
 
-    def _code(self, frames: Tensor, condition: Tensor | None) -> Tensor:
-        n = self.architecture.n_condition
+    def describe_psf(self, images: Tensor) -> Tensor:
+        """Project PSF images onto the descriptor.
+
+        Parameters
+        ----------
+        images : Tensor
+            Shape (N, 11, 11): share of the light per camera pixel, the PSF's zero in the centre of the middle pixel.
+
+        Returns
+        -------
+        Tensor
+            Shape (N, n_condition), each about zero mean and unit spread over the training family.
+        """
+        roots = torch.sqrt(torch.clamp(images, min=0.0)).flatten(1)
+        return (roots - self.psf_mean) @ self.psf_basis.T
+
+    def code(self, n_frames: int, condition: Tensor | None) -> Tensor:
+        """Embed PSF descriptors.
+
+        Parameters
+        ----------
+        n_frames : int
+            Batch size B.
+        condition : Tensor or None
+            Shape (B, n_condition); NaN rows, or None, mean unknown.
+
+        Returns
+        -------
+        Tensor
+            Shape (B, 64).
+        """
         if condition is None:
-            condition = frames.new_full((frames.shape[0], n), float("nan"))
+            condition = self.psf_mean.new_full((n_frames, self.architecture.n_condition), float("nan"))
         known = ~torch.isnan(condition).any(dim=1, keepdim=True)
         vector = torch.where(known, condition, torch.zeros_like(condition))
         embedded: Tensor = self.embed(torch.cat([vector, known.to(vector.dtype)], dim=1))
         return embedded
 
-    def _encode(self, frame: Tensor, floor: Tensor, variance: Tensor, code: Tensor) -> Tensor:
-        level = stabilise(floor, variance)
+    def fold(self, condition: Tensor | None) -> None:
+        """Work one condition into the weights, for good: faster, and the same for every frame of a movie.
+
+        Parameters
+        ----------
+        condition : Tensor or None
+            Shape (n_condition,), or None for unknown.
+        """
+        with torch.no_grad():
+            code = self.code(1, None if condition is None else condition[None])
+            for module in self.modules():
+                if isinstance(module, _Block):
+                    module.fold(code)
+
+    def encode(self, frame: Tensor, read_variance_e2: Tensor, code: Tensor) -> Tensor:
+        """Turn single frames into features; a movie needs this once per frame, also with neighbours.
+
+        Parameters
+        ----------
+        frame : Tensor
+            Shape (B, 1, Y, X), network electrons.
+        read_variance_e2 : Tensor
+            Broadcastable to the frames.
+        code : Tensor
+            Shape (B, 64).
+
+        Returns
+        -------
+        Tensor
+            Shape (B, widths[0], Y, X).
+        """
+        variance = read_variance_e2.expand_as(frame)
+        floor = local_floor(frame)
         noise = torch.sqrt(torch.clamp(floor, min=0.0) + variance + 1.0)
         inputs = torch.cat(
             [
-                (stabilise(frame, variance) - level) / VST_SCALE,
+                (stabilise(frame, variance) - stabilise(floor, variance)) / VST_SCALE,
                 torch.asinh((frame - floor) / (4.0 * noise)) / 2.0,
                 torch.log(noise) - 1.5,
                 0.5 * torch.log1p(variance) - 0.5,
@@ -225,8 +296,28 @@ class DenseNet(nn.Module):
         encoded: Tensor = self.encode0(self.stem(inputs, code), code)
         return encoded
 
-    def _trunk(self, full: Tensor, code: Tensor, floor: Tensor, variance: Tensor) -> tuple[DenseOutput, Tensor]:
-        half = F.max_pool2d(full, 2)
+    def predict(
+        self, features: Tensor, frame: Tensor, read_variance_e2: Tensor, code: Tensor
+    ) -> tuple[DenseOutput, Tensor]:
+        """Turn features into components.
+
+        Parameters
+        ----------
+        features : Tensor
+            Shape (B, widths[0], Y, X): of the frame, plus what its neighbours add.
+        frame : Tensor
+            Shape (B, 1, Y, X), network electrons.
+        read_variance_e2 : Tensor
+            Broadcastable to the frames.
+        code : Tensor
+            Shape (B, 64).
+
+        Returns
+        -------
+        tuple
+            As `forward`.
+        """
+        half = F.max_pool2d(features, 2)
         for block in self.encode1:
             half = block(half, code)
         quarter = F.max_pool2d(half, 2)
@@ -235,16 +326,16 @@ class DenseNet(nn.Module):
         half = half + F.interpolate(self.up1(quarter), scale_factor=2, mode="nearest")
         for block in self.decode1:
             half = block(half, code)
-        full = full + F.interpolate(self.up0(half), scale_factor=2, mode="nearest")
+        full = features + F.interpolate(self.up0(half), scale_factor=2, mode="nearest")
         for block in self.decode0:
             full = block(full, code)
         raw = self.head(full).float()
         descriptor = self.describe(quarter.mean(dim=(2, 3))).float()
-        return _components(raw, floor, variance), descriptor
+        level = stabilise(local_floor(frame), read_variance_e2)[:, 0]
+        return _components(raw, level), descriptor
 
 
-def _components(raw: Tensor, floor: Tensor, variance: Tensor) -> DenseOutput:
-    level = stabilise(floor, variance)[:, 0]
+def _components(raw: Tensor, level: Tensor) -> DenseOutput:
     return DenseOutput(
         logit=raw[:, 0],
         x_offset_px=MAX_OFFSET_PX * torch.tanh(raw[:, 1]),

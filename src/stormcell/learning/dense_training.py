@@ -1,0 +1,117 @@
+"""Training of the dense network: the recipe as settings, from nothing, from a model, or from a checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import Field
+
+from stormcell.learning.dense_data import DenseBatch, DenseData, DenseDataSettings, fit_descriptor
+from stormcell.learning.dense_loss import dense_loss
+from stormcell.learning.training import Task, TrainerSettings, train
+from stormcell.networks.dense import DenseArchitecture, DenseNet
+from stormcell.physics.psf.random_bank import RandomBankSettings, random_psf_bank
+from stormcell.settings import Settings
+from stormcell.simulation.training_frames import TrainingFrames, TrainingFrameSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+N_VALIDATION_BATCHES = 8
+
+
+class DenseTrainingSettings(Settings):
+    """The whole recipe of a dense network."""
+
+    seed: int = Field(1, ge=0)
+    """Seed of weights, PSFs and data; validation takes the next one."""
+    n_psfs: int = Field(512, ge=1)
+    """PSFs in the training bank."""
+    n_validation_psfs: int = Field(32, ge=1)
+    """PSFs in the validation bank, of another seed."""
+    widths: tuple[int, int, int] = (48, 96, 160)
+    """Channels of the network at full, half and quarter resolution."""
+    n_condition: int = Field(8, ge=1)
+    """Length of the PSF descriptor."""
+    trainer: TrainerSettings = TrainerSettings()
+    """How long and how fast."""
+    data: DenseDataSettings = DenseDataSettings()
+    """What the network is told."""
+    frames: TrainingFrameSettings = TrainingFrameSettings()
+    """Conditions of the simulated frames."""
+    psfs: RandomBankSettings = RandomBankSettings()
+    """The PSF family."""
+
+
+def score_batch(network: torch.nn.Module, batch: DenseBatch) -> dict[str, Tensor]:
+    """Run the network on a batch and score it.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        A `DenseNet`.
+    batch : DenseBatch
+        In network units.
+
+    Returns
+    -------
+    dict
+        Total loss under "loss", and its parts.
+    """
+    output, descriptor = network(batch.frames, batch.read_variance_e2, batch.condition)
+    parts = dense_loss(output, batch.emitters, batch.background_vst, descriptor, batch.descriptor)
+    return {
+        "loss": parts.total,
+        "number": parts.number,
+        "position": parts.position,
+        "background": parts.background,
+        "descriptor": parts.descriptor,
+    }
+
+
+def train_dense(
+    folder: Path,
+    settings: DenseTrainingSettings,
+    *,
+    initial: dict[str, Any] | None = None,
+    resume: bool = False,
+) -> DenseNet:
+    """Train a dense network.
+
+    Parameters
+    ----------
+    folder : Path
+        Where checkpoints and curves go.
+    settings : DenseTrainingSettings
+        The recipe.
+    initial : dict, optional
+        Weights to start from (fine-tuning); None starts from nothing.
+    resume : bool
+        Go on from the folder's last checkpoint.
+
+    Returns
+    -------
+    DenseNet
+        With the averaged weights.
+    """
+    torch.manual_seed(settings.seed)
+    network = DenseNet(DenseArchitecture(widths=settings.widths, n_condition=settings.n_condition))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    bank = random_psf_bank(settings.n_psfs, settings.seed, settings.psfs)
+    held_out = random_psf_bank(settings.n_validation_psfs, settings.seed + 1, settings.psfs)
+    if initial is None:
+        fit_descriptor(network, bank)
+    else:
+        network.load_state_dict(initial)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    sources = [
+        TrainingFrames(settings.frames, psfs, seed=seed, device=device)
+        for psfs, seed in ((bank, settings.seed), (held_out, settings.seed + 1))
+    ]
+    training, validation = (DenseData(source, network, settings.data) for source in sources)
+    task = Task(network, score_batch, training.batch, validation.batch, settings.trainer)
+    train(task, settings.trainer, folder, n_validation_batches=N_VALIDATION_BATCHES, resume=resume)
+    return network
