@@ -16,6 +16,18 @@ def names_in(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
 
 
+def write_half_and_fail(path: Path, error: BaseException | type[BaseException]) -> None:
+    with atomic_path(path, overwrite=True) as temporary:
+        temporary.write_bytes(b"half")
+        raise error
+
+
+def write_while_another_run_writes(path: Path) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(b"mine")
+        path.write_bytes(b"of another run")
+
+
 def test_a_new_file_appears_when_the_block_ends(tmp_path):
     target = tmp_path / "image.ome.tif"
     with atomic_path(target) as temporary:
@@ -31,9 +43,8 @@ def test_a_new_file_appears_when_the_block_ends(tmp_path):
 def test_an_interrupted_block_leaves_the_old_file(tmp_path, interruption):
     target = tmp_path / "table.csv"
     target.write_bytes(b"old")
-    with pytest.raises(interruption), atomic_path(target, overwrite=True) as temporary:
-        temporary.write_bytes(b"half")
-        raise interruption
+    with pytest.raises(interruption):
+        write_half_and_fail(target, interruption)
     assert target.read_bytes() == b"old"
     assert names_in(tmp_path) == ["table.csv"]
 
@@ -70,9 +81,8 @@ def test_an_existing_file_is_refused_before_the_block_runs(tmp_path):
 
 def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path):
     target = tmp_path / "table.csv"
-    with pytest.raises(OutputError, match="exists"), atomic_path(target) as temporary:
-        temporary.write_bytes(b"mine")
-        target.write_bytes(b"of another run")
+    with pytest.raises(OutputError, match="exists"):
+        write_while_another_run_writes(target)
     assert target.read_bytes() == b"of another run"
     assert names_in(tmp_path) == ["table.csv"]
 
@@ -104,7 +114,7 @@ def test_a_device_is_never_replaced():
 
 
 def test_a_name_that_is_too_long_is_refused(tmp_path):
-    with pytest.raises(OutputError, match="too long|cannot write"):
+    with pytest.raises(OutputError, match=r"too long|cannot write"):
         write_bytes(tmp_path / ("n" * 300), b"")
     assert names_in(tmp_path) == []
 
@@ -148,18 +158,16 @@ def test_what_the_disc_says_is_said_in_plain_words(tmp_path, monkeypatch, code, 
     [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("Unable to flush (No space left on device)")],
 )
 def test_a_disc_that_fills_up_while_writing(tmp_path, error):
-    with pytest.raises(OutputError, match="no space left to write"), atomic_path(tmp_path / "a.csv") as temporary:
-        temporary.write_bytes(b"half")
-        raise error
+    with pytest.raises(OutputError, match="no space left to write"):
+        write_half_and_fail(tmp_path / "a.csv", error)
     assert names_in(tmp_path) == []
 
 
 def test_errors_about_other_files_are_not_mistaken_for_writing(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "a.csv"):
         (tmp_path / "input.tif").read_bytes()
-    with pytest.raises(RuntimeError, match="of another kind"), atomic_path(tmp_path / "a.csv"):
-        msg = "of another kind"
-        raise RuntimeError(msg)
+    with pytest.raises(RuntimeError, match="of another kind"):
+        write_half_and_fail(tmp_path / "a.csv", RuntimeError("of another kind"))
 
 
 def test_text_is_the_same_on_every_system(tmp_path):

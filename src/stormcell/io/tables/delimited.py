@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _COMMENT_MARKS = ("#", "%")
+_COMMENT_BYTES = (b"#", b"%")
 _DELIMITERS = (",", "\t", ";")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -121,23 +122,40 @@ def read_cells(path: Path, header: TextHeader, indices: Sequence[int]) -> list[N
     """
     if not header.has_rows:
         return [np.empty(0) for _ in indices]
+    text = path.read_bytes().decode("utf-16", errors="replace").encode() if header.is_utf16 else None
+    try:
+        source = str(path) if text is None else io.BytesIO(text)
+        return _read_rows(source, header, indices, header.n_lines_before_rows)
+    except pa.ArrowInvalid as error:
+        problem = _find_problem(path, header, indices)
+        if problem is not None:
+            raise FormatError(problem) from None
+        reason = str(error).splitlines()[0]
+    lines = (path.read_bytes() if text is None else text).splitlines(keepends=True)[header.n_lines_before_rows :]
+    rows = b"".join(line for line in lines if not line.lstrip().startswith(_COMMENT_BYTES))
+    try:
+        return _read_rows(io.BytesIO(rows), header, indices, 0)
+    except pa.ArrowInvalid:
+        msg = f"expected a table of numbers in {path}, but it cannot be read: {reason}; export it again"
+        raise FormatError(msg) from None
+
+
+def _read_rows(
+    source: str | io.BytesIO, header: TextHeader, indices: Sequence[int], n_lines_before_rows: int
+) -> list[NDArray[np.float64]]:
     names = [str(index) for index in range(len(header.labels))]
     wanted = [names[index] for index in indices]
-    source = io.BytesIO(path.read_bytes().decode("utf-16").encode()) if header.is_utf16 else str(path)
-    try:
-        table = pa_csv.read_csv(
-            source,
-            read_options=pa_csv.ReadOptions(column_names=names, skip_rows=header.n_lines_before_rows),
-            parse_options=pa_csv.ParseOptions(delimiter=header.delimiter, invalid_row_handler=_pass_over_comments),
-            convert_options=pa_csv.ConvertOptions(
-                include_columns=wanted,
-                column_types=dict.fromkeys(wanted, pa.float64()),
-                null_values=list(_NULLS),
-                decimal_point=header.decimal_point,
-            ),
-        )
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise FormatError(_explain(path, header, indices, error)) from None
+    table = pa_csv.read_csv(
+        source,
+        read_options=pa_csv.ReadOptions(column_names=names, skip_rows=n_lines_before_rows),
+        parse_options=pa_csv.ParseOptions(delimiter=header.delimiter),
+        convert_options=pa_csv.ConvertOptions(
+            include_columns=wanted,
+            column_types=dict.fromkeys(wanted, pa.float64()),
+            null_values=list(_NULLS),
+            decimal_point=header.decimal_point,
+        ),
+    )
     return [table.column(name).to_numpy() for name in wanted]
 
 
@@ -177,30 +195,28 @@ def _has_decimal_comma(rows: list[str], delimiter: str) -> bool:
     return any(_DECIMAL_COMMA.fullmatch(cell) for cell in cells) and not any("." in cell for cell in cells)
 
 
-def _pass_over_comments(row: Any) -> str:
-    return "skip" if row.text.lstrip().startswith(_COMMENT_MARKS) else "error"
-
-
 def _rows(path: Path, header: TextHeader) -> Iterator[tuple[int, list[str]]]:
     encoding = "utf-16" if header.is_utf16 else "utf-8-sig"
     with path.open(encoding=encoding, errors="replace", newline="") as file:
         reader = csv.reader(file, delimiter=header.delimiter)
         for cells in reader:
-            if reader.line_num > header.n_lines_before_rows and any(cells):
+            is_comment = bool(cells) and cells[0].lstrip().startswith(_COMMENT_MARKS)
+            if reader.line_num > header.n_lines_before_rows and any(cells) and not is_comment:
                 yield reader.line_num, cells
 
 
-def _explain(path: Path, header: TextHeader, indices: Sequence[int], error: Exception) -> str:
-    """Find the line that Arrow, reading in parallel, could not name."""
+def _find_problem(path: Path, header: TextHeader, indices: Sequence[int]) -> str | None:
+    """Find the line that Arrow, reading in parallel, could not name; None when comments alone are in the way."""
     n_cells = len(header.labels)
-    for line, cells in _rows(path, header):
-        if len(cells) != n_cells:
-            if cells[0].lstrip().startswith(_COMMENT_MARKS):
-                continue
-            return f"expected {n_cells} values in line {line} of {path}, got {len(cells)}; correct or remove the line"
-        for index in indices:
-            cell = cells[index].strip()
-            if cell not in _NULLS and not _is_number(cell):
-                label = header.labels[index]
-                return f"expected a number for {label!r} in line {line} of {path}, got {cell[:40]!r}; correct it"
-    return f"expected a table of numbers in {path}, but it cannot be read: {str(error).splitlines()[0]}"
+    try:
+        for line, cells in _rows(path, header):
+            if len(cells) != n_cells:
+                return f"expected {n_cells} values in line {line} of {path}, got {len(cells)}; correct or remove it"
+            for index in indices:
+                cell = cells[index].strip()
+                if cell not in _NULLS and not _is_number(cell):
+                    label = header.labels[index]
+                    return f"expected a number for {label!r} in line {line} of {path}, got {cell[:40]!r}; correct it"
+    except csv.Error as error:
+        return f"expected a table as text in {path}, but it cannot be read: {error}; export it again"
+    return None

@@ -25,6 +25,7 @@ from stormcell.io.tables.picasso_metadata import (
     check_sidecar,
     lookup,
     metadata_of,
+    own_record,
     read_metadata,
     sidecar_of,
 )
@@ -186,29 +187,41 @@ def _pixel_size(file: TableFile, documents: list[dict[str, Any]]) -> tuple[Quant
 def _columns(
     file: TableFile, locs: NDArray[Any], documents: list[dict[str, Any]]
 ) -> tuple[dict[str, NDArray[Any]], list[str]]:
-    absent = set((lookup(documents, RECORD_KEY) or {}).get("absent", ()))
+    record = own_record(documents)
+    labels: tuple[str, ...] = locs.dtype.names or ()
     chosen: dict[int, Meaning] = {}
     left_out: list[str] = []
-    for index, name in enumerate(locs.dtype.names or ()):
+    for index, name in enumerate(labels):
         column = _IN_PIXELS.get(name) or _PLAIN.get(name)
-        is_numeric = locs.dtype[name].kind in "iuf"
-        if column is None or not is_numeric:
+        if column is None or locs.dtype[name].kind not in "iuf":
             left_out.append(name)
-        elif name not in absent:
+        elif name not in record.get("absent", ()):
             chosen[index] = Meaning((column,), is_in_pixels=name in _IN_PIXELS)
-    require_positions(file.path, {meaning.columns[0] for meaning in chosen.values()}, locs.dtype.names or ())
-    names = [(locs.dtype.names or ())[index] for index in chosen]
-    values = [locs[name] + 0.5 if name in ("x", "y") else locs[name] for name in names]
-    values = [cells.astype(np.float64) if cells.dtype.kind == "f" else cells for cells in values]
+    require_positions(file.path, {meaning.columns[0] for meaning in chosen.values()}, labels)
+    values = [_cells(locs, labels[index]) for index in chosen]
     columns, remarks = convert(file, chosen, values, frame_base=0)
     for name in _NEVER_ZERO:
         if name in columns:
             columns[name] = np.where(columns[name] > 0, columns[name], np.nan)
-    sigma_x, sigma_y = columns.get("psf_sigma_x_nm"), columns.get("psf_sigma_y_nm")
-    if sigma_x is not None and sigma_y is not None and np.array_equal(sigma_x, sigma_y, equal_nan=True):
+    if _is_symmetric(columns, record):
         columns["psf_sigma_nm"] = columns.pop("psf_sigma_x_nm")
         del columns["psf_sigma_y_nm"]
     return columns, left_out_remark(left_out) + remarks
+
+
+def _cells(locs: NDArray[Any], name: str) -> NDArray[Any]:
+    cells = locs[name]
+    if cells.dtype.kind != "f" and name not in ("x", "y"):
+        return cells
+    return cells.astype(np.float64) + (0.5 if name in ("x", "y") else 0.0)
+
+
+def _is_symmetric(columns: dict[str, NDArray[Any]], record: dict[str, Any]) -> bool:
+    """Tell whether sx and sy are one width written twice."""
+    sigma_x, sigma_y = columns.get("psf_sigma_x_nm"), columns.get("psf_sigma_y_nm")
+    if sigma_x is None or sigma_y is None or not np.array_equal(sigma_x, sigma_y, equal_nan=True):
+        return False
+    return bool(record.get("has_one_sigma", len(sigma_x) > 0))
 
 
 def _with_context(
@@ -219,7 +232,7 @@ def _with_context(
     notes: tuple[str, ...],
 ) -> Localizations:
     """Prefer our own record, where it still fits what the metadata say."""
-    record = lookup(documents, RECORD_KEY) or {}
+    record = own_record(documents)
     grid, provenance, n_frames = context_from_record(record, file.path)
     size = float(file.camera_pixel_size_nm or 0)
     width, height, frames = (lookup(documents, key) for key in ("Width", "Height", "Frames"))
