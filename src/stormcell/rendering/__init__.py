@@ -1,1 +1,5 @@
-"""Tables drawn as images, images drawn as pictures and reports."""
+"""Pictures of localization tables: rendering onto a super-resolution grid, colour, scale bars, plots."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
