@@ -86,5 +86,5 @@ def test_what_is_no_localization_table_is_refused(tmp_path, columns, words):
 def test_a_damaged_record_is_refused(tmp_path, record):
     table = pa.table({"x_nm": [1.0], "y_nm": [1.0]}).replace_schema_metadata({"stormcell": record})
     pq.write_table(table, tmp_path / "a.parquet")
-    with pytest.raises(FormatError, match="stormcell record in .*a.parquet is damaged"):
+    with pytest.raises(FormatError, match=r"stormcell record in .*a.parquet is damaged"):
         read_table(tmp_path / "a.parquet")

@@ -34,7 +34,7 @@ ROW = (3, 30.0, 12.0, 1000.0, 1.0, 1.25, 5.0, 0.1, 0.2)
 
 
 def test_a_pixel_centre_of_picasso_is_a_whole_number(picasso_file):
-    """A spot in the centre of column 30, row 12 is at x = 30, y = 12 in Picasso: half a pixel more from the corner."""
+    """A spot in the centre of column 30, row 12 is at x = 30, y = 12 in Picasso."""
     found = read_table(picasso_file([ROW]))
     np.testing.assert_allclose(found.positions_nm, [[30.5 * 130, 12.5 * 130]], rtol=1e-15)
     assert found["frame"][0] == 3, "frames count from 0 in both"
@@ -240,6 +240,6 @@ def test_the_metadata_of_a_movie_are_never_replaced(tmp_path):
 def test_a_yaml_file_in_the_way_is_refused_without_overwrite(tmp_path):
     table = Localizations({"frame": [0], "x_nm": [150.0], "y_nm": [50.0]}, grid=PixelGrid(100, (9, 9)))
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(INFO))
-    with pytest.raises(OutputError, match="a.yaml exists; pass --overwrite"):
+    with pytest.raises(OutputError, match=r"a.yaml exists; pass --overwrite"):
         write_table(table, tmp_path / "a.hdf5")
     assert not (tmp_path / "a.hdf5").exists()

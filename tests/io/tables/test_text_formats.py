@@ -28,7 +28,7 @@ def test_our_names_count_frames_from_0(tmp_path):
 
 def test_our_names_in_other_units(tmp_path):
     path = write(tmp_path, "frame,x_um,y_px,psf_sigma_um,psf_angle_deg\n4,0.5,3,0.12,90\n")
-    with pytest.raises(MissingQuantityError, match="'y_px' in .* is in pixels"):
+    with pytest.raises(MissingQuantityError, match=r"'y_px' in .* is in pixels"):
         read_table(path)
     found = read_table(path, camera_pixel_size_nm=100)
     np.testing.assert_allclose(found.positions_nm, [[500, 300]])
@@ -54,5 +54,5 @@ def test_labels_can_be_given_for_a_table_without_header(tmp_path):
 
 
 def test_too_few_labels_are_refused(tmp_path):
-    with pytest.raises(FormatError, match="expected 2 values in line 1 .*got 3"):
+    with pytest.raises(FormatError, match=r"expected 2 values in line 1 .*got 3"):
         read_table(write(tmp_path, "150.5,250,1\n"), labels=("x_nm", "y_nm"))

@@ -43,7 +43,9 @@ VARIANTS = {
     "a comment at the end": f"{PLAIN}# done\n",
     "empty lines between rows": PLAIN.replace("2,7", "\n2,7"),
     "other order": '"y [nm]","intensity [photon]","x [nm]","frame","id"\n150.25,1000,50,1,1\n2.5E-1,999.5,1e3,7,2\n',
-    "micrometres": '"id","frame","x [um]","y [\u00b5m]","intensity [photon]"\n1,1,.05,.15025,1000\n2,7,1,2.5E-4,999.5\n',
+    "micrometres": (
+        '"id","frame","x [um]","y [\u00b5m]","intensity [photon]"\n1,1,.05,.15025,1000\n2,7,1,2.5E-4,999.5\n'
+    ),
     "micrometres in Latin-1": (
         '"id","frame","x [\u00b5m]","y [nm]","intensity [photon]"\n1,1,.05,150.25,1000\n2,7,1,2.5E-1,999.5\n'
     ).encode("latin-1"),
@@ -81,7 +83,8 @@ def test_positions_in_pixels_need_their_size(table_file):
 def test_labels_of_all_versions_are_understood(table_file):
     header = (
         '"id","frame","x [nm]","y [nm]","z [nm]","z_rel [nm]","sigma1 [nm]","sigma2 [um]","intensity [photon]",'
-        '"offset [photon]","bkgstd [photon]","chi2","uncertainty [nm]","uncertainty_z [nm]","detections","angle [deg]"'
+        '"offset [photon]","bkgstd [photon]","chi2","uncertainty [nm]","uncertainty_z [nm]","detections",'
+        '"angle [deg]"'
     )
     found = read_table(table_file(header + "\n5,3,1,2,-3,4,110,.12,900,7,2.5,14270506,9,20,4,180\n"))
     expected = {
