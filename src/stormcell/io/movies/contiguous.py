@@ -48,6 +48,33 @@ class ContiguousFrames:
         return native(frames)
 
 
+@dataclass(frozen=True)
+class ColumnMajorFrames:
+    """Loader of an array (T, Y, X) stored column-major, whose every frame is spread over the whole file.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    offset : int
+        Byte at which the array starts.
+    shape : tuple of int
+        (T, Y, X).
+    dtype : numpy dtype
+        As stored, with its byte order.
+    """
+
+    path: str
+    offset: int
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+
+    def __call__(self, start: int, stop: int) -> NDArray[Any]:
+        """Read frames start..stop, shape (stop - start, Y, X), in the machine's byte order."""
+        mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order="F")
+        return native(np.array(mapped[start:stop], order="C"))
+
+
 def frame_bytes(shape: tuple[int, int, int], dtype: np.dtype[Any]) -> int:
     """Size of one frame.
 

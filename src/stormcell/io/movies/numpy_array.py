@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ast
+import operator
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stormcell.data import FrameStack
 from stormcell.errors import FormatError
-from stormcell.io.movies.contiguous import ContiguousFrames, native, refuse_truncated
+from stormcell.io.movies.contiguous import ColumnMajorFrames, ContiguousFrames, refuse_truncated
 from stormcell.io.movies.movie_format import MovieFormat
 from stormcell.io.movies.pixels import check_pixel_type, looks_like_rgb
 from stormcell.io.movies.quantities import file_notes
@@ -17,19 +19,10 @@ from stormcell.io.movies.quantities import file_notes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-
-@dataclass(frozen=True)
-class _FortranFrames:
-    """Loader of an array stored column-major, whose frames are spread over the whole file."""
-
-    path: str
-
-    def __call__(self, start: int, stop: int) -> NDArray[Any]:
-        array = np.lib.format.open_memmap(self.path, mode="r")
-        frames = array[start:stop] if array.ndim == 3 else array[None][start:stop]
-        return native(np.array(frames, order="C"))
+_MAGIC = b"\x93NUMPY"
+_LENGTH_FIELDS = {1: "<H"}  # of format version 1; later ones use four bytes
+_MAX_HEADER_BYTES = 1 << 16
+_HEADER_DAMAGE = (ValueError, TypeError, LookupError, OverflowError, MemoryError, struct.error)
 
 
 def open_npy(path: Path) -> FrameStack:
@@ -54,7 +47,7 @@ def open_npy(path: Path) -> FrameStack:
     check_pixel_type(dtype, path)
     if len(shape) == 2:
         shape = (1, *shape)
-    if len(shape) != 3 or 0 in shape:
+    if len(shape) != 3 or min(shape) < 1:
         msg = (
             f"expected an array of shape (frames, rows, columns) in {path}, got {shape}; "
             "save one channel with three axes"
@@ -66,10 +59,10 @@ def open_npy(path: Path) -> FrameStack:
     full_shape = (int(shape[0]), int(shape[1]), int(shape[2]))
     n_bytes = full_shape[0] * full_shape[1] * full_shape[2] * dtype.itemsize
     refuse_truncated(path, offset + n_bytes, path.stat().st_size, f"an array of shape {full_shape} of {dtype}")
-    contiguous = ContiguousFrames(str(path), offset, full_shape, dtype)
+    loader = ColumnMajorFrames if is_fortran else ContiguousFrames
     how = "stored column-major: every block touches the whole file" if is_fortran else "uncompressed, read in place"
     return FrameStack(
-        _FortranFrames(str(path)) if is_fortran else contiguous,
+        loader(str(path), offset, full_shape, dtype),
         full_shape,
         dtype.newbyteorder("="),
         file_notes("NumPy array", how, full_shape[0], ()),
@@ -79,19 +72,23 @@ def open_npy(path: Path) -> FrameStack:
 
 
 def _header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            if version not in readers:
-                msg = f"version {version[0]}.{version[1]}"
+    """Read shape, order, type and where the data start; the header is a literal that is never evaluated as code."""
+    with path.open("rb") as file:
+        start = file.read(len(_MAGIC) + 2)
+        field = _LENGTH_FIELDS.get(start[len(_MAGIC)] if len(start) > len(_MAGIC) else 0, "<I")
+        length = file.read(struct.calcsize(field))
+        try:
+            n_bytes = struct.unpack(field, length)[0]
+            if n_bytes > _MAX_HEADER_BYTES:
+                msg = f"a header of {n_bytes} bytes"
                 raise ValueError(msg)
-            shape, is_fortran, dtype = readers[version](file)
-            return shape, is_fortran, dtype, file.tell()
-    except (ValueError, TypeError, SyntaxError, OverflowError) as error:
-        reason = " ".join(str(error).split())
-        msg = f"expected a NumPy array in {path}, but its header is damaged ({reason:.120}); save it again"
-        raise FormatError(msg) from None
+            header = ast.literal_eval(file.read(n_bytes).decode("utf-8").strip())
+            shape = tuple(operator.index(side) for side in header["shape"])
+            return shape, bool(header["fortran_order"]), np.dtype(header["descr"]), file.tell()
+        except (*_HEADER_DAMAGE, SyntaxError, RecursionError) as error:
+            reason = " ".join(str(error).split())
+            msg = f"expected a NumPy array in {path}, but its header is damaged ({reason:.120}); save it again"
+            raise FormatError(msg) from None
 
 
-NPY = MovieFormat("NumPy array", lambda _path, head: head.startswith(b"\x93NUMPY"), open_npy)
+NPY = MovieFormat("NumPy array", lambda _path, head: head.startswith(_MAGIC), open_npy)

@@ -156,6 +156,7 @@ def movie_xml(
     pixel_type: str,
     camera_pixel_size_nm: float | None,
     annotations: Mapping[str, str],
+    name: str = "movie",
 ) -> bytes:
     """Describe a movie; equal movies get equal text, as it holds no date and no random identifier.
 
@@ -169,6 +170,8 @@ def movie_xml(
         Camera pixel in the sample plane; None writes none.
     annotations : mapping of str to str
         Kept as a map annotation.
+    name : str
+        The image's title in viewers.
 
     Returns
     -------
@@ -176,7 +179,7 @@ def movie_xml(
         OME-XML 2016-06 in ASCII.
     """
     ome = ElementTree.Element("OME", {"xmlns": _SCHEMA, "Creator": "stormcell"})
-    image = ElementTree.SubElement(ome, "Image", {"ID": "Image:0", "Name": "movie"})
+    image = ElementTree.SubElement(ome, "Image", {"ID": "Image:0", "Name": name})
     size = {}
     if camera_pixel_size_nm is not None:
         for side in ("X", "Y"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import struct
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from stormcell.io.movies.tiff_metadata import read_tiff_metadata
 from stormcell.io.movies.tiff_pages import TIFF_DAMAGE, EncodedPages, PlainPages
 from stormcell.io.movies.tiff_parts import add_following_parts
 from stormcell.io.movies.tiff_series import FoundFrames, find_frames
+from stormcell.io.movies.tiff_truncation import refuse_cut_file
 from stormcell.io.reading import first_bytes
 
 if TYPE_CHECKING:
@@ -67,32 +67,24 @@ def open_tiff(path: Path) -> FrameStack:
 
 
 def _open(tif: tifffile.TiffFile, path: Path) -> FrameStack:
-    size = path.stat().st_size
-    if not len(tif.pages):
-        msg = f"expected frames in {path}, but no page of it can be read: it is truncated or empty; copy it again"
-        raise FormatError(msg)
+    refuse_cut_file(tif, path)
     ome = parse_ome(tif.ome_metadata) if tif.is_ome else None
     if ome is not None:
         master = _checked_files(ome, path)
         if master is not None:
             return open_tiff(master)
-    _refuse_cut_chain(tif, path, size)
-    _refuse_cut_hyperstack(tif, path, size)
     found = add_following_parts(tif, find_frames(tif, path), path)
-    shape = (found.n_frames, int(found.keyframe.imagelength), int(found.keyframe.imagewidth))
     check_pixel_type(found.keyframe.dtype, path)
-    load, how = _loader(found, shape, path, tif.byteorder)
+    load, how = _loader(found, path, tif.byteorder)
     metadata = {
-        **file_notes(_kind(tif), how, found.n_frames, found.notes),
+        **file_notes(_kind(tif), how, found.shape[0], found.notes),
         **read_tiff_metadata(tif, ome, path.name),
     }
-    return FrameStack(load, shape, found.keyframe.dtype, metadata, path.name, str(path))
+    return FrameStack(load, found.shape, found.keyframe.dtype, metadata, path.name, str(path))
 
 
-def _loader(
-    found: FoundFrames, shape: tuple[int, int, int], path: Path, byteorder: str
-) -> tuple[Callable[[int, int], Any], str]:
-    dtype = found.keyframe.dtype
+def _loader(found: FoundFrames, path: Path, byteorder: str) -> tuple[Callable[[int, int], Any], str]:
+    shape, dtype = found.shape, found.keyframe.dtype
     stored = dtype.newbyteorder(byteorder)
     frame = frame_bytes(shape, dtype)
     what = f"{shape[0]} frames of {shape[1]} x {shape[2]} {dtype}"
@@ -151,35 +143,6 @@ def _is_described(path: Path) -> bool:
 
 def _is_tiff(head: bytes) -> bool:
     return head.startswith(_MAGIC)
-
-
-def _refuse_cut_chain(tif: tifffile.TiffFile, path: Path, size: int) -> None:
-    """Look where the last page says the next one is: nowhere, unless the file was cut or damaged."""
-    place = tif.pages.next_page_offset
-    if place is None or tif.is_lsm or tif.is_ndpi:
-        return
-    offset_bytes = tif.tiff.offsetsize
-    with path.open("rb") as file:
-        file.seek(place)
-        data = file.read(offset_bytes)
-    n_pages = len(tif.pages)
-    if len(data) < offset_bytes or struct.unpack(tif.tiff.offsetformat, data)[0] != 0:
-        msg = (
-            f"expected more pages after the first {n_pages} in {path}, but the file of {size} bytes ends or is "
-            "damaged there: it is truncated; copy or export it again"
-        )
-        raise FormatError(msg)
-
-
-def _refuse_cut_hyperstack(tif: tifffile.TiffFile, path: Path, size: int) -> None:
-    """ImageJ keeps one page for a whole movie over 4 GB; its description tells how long the data must be."""
-    announced = tif.imagej_metadata if tif.is_imagej else None
-    page = tif.pages.first
-    if not announced or len(tif.pages) > 1 or not page.is_final or page.samplesperpixel != 1:
-        return
-    lengths = [announced.get(key, 1) for key in ("channels", "slices", "frames")]
-    images = max(int(announced.get("images", 1)), lengths[0] * lengths[1] * lengths[2])
-    refuse_truncated(path, page.dataoffsets[0] + images * page.nbytes, size, f"{images} ImageJ frames")
 
 
 def _kind(tif: tifffile.TiffFile) -> str:

@@ -54,15 +54,33 @@ def read_tiff_metadata(tif: tifffile.TiffFile, ome: Element | None, name: str) -
     InputError
         The pixels are not square.
     """
+    frame, _ = _micromanager(tif, tif.pages.first)
+    said = {**micromanager.camera_values(frame), **({} if ome is None else ome_xml.camera_values(ome))}
+    return {**said, **choose_pixel_size(pixel_size_claims(tif, ome), name)}
+
+
+def pixel_size_claims(tif: tifffile.TiffFile, ome: Element | None) -> list[PixelSizeClaim]:
+    """Collect all pixel sizes that a TIFF file gives.
+
+    Parameters
+    ----------
+    tif : TiffFile
+        The open file.
+    ome : Element or None
+        Its OME-XML.
+
+    Returns
+    -------
+    list of PixelSizeClaim
+        The most trustworthy first; may be empty.
+    """
     page = tif.pages.first
     frame, summary = _micromanager(tif, page)
-    said = {**micromanager.camera_values(frame), **({} if ome is None else ome_xml.camera_values(ome))}
-    claims = [
+    return [
         *([] if ome is None else ome_xml.pixel_size_claims(ome)),
         *(micromanager.pixel_size_claims(frame) or micromanager.pixel_size_claims(summary)),
         *_resolution_claims(page, tif.imagej_metadata or {}),
     ]
-    return {**said, **choose_pixel_size(claims, name)}
 
 
 def _micromanager(tif: tifffile.TiffFile, page: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -65,7 +65,7 @@ def add_following_parts(tif: tifffile.TiffFile, found: FoundFrames, path: Path) 
     note = f"the file does not name them, but {', '.join(part.name for part in parts)} follow it and are read with it"
     return replace(
         found,
-        n_frames=len(joined),
+        shape=(len(joined), *found.shape[1:]),
         offset=None,
         table=joined,
         keyframes=tuple(keyframes),
@@ -77,8 +77,8 @@ def _as_table(tif: tifffile.TiffFile, found: FoundFrames) -> PageTable:
     if found.table is not None:
         return found.table
     frame = int(found.keyframe.nbytes)
-    starts = int(found.offset or 0) + frame * np.arange(found.n_frames, dtype=np.int64)[:, None]
-    return PageTable((tif.filehandle.path,), np.zeros(found.n_frames, np.intp), starts, np.full_like(starts, frame))
+    starts = int(found.offset or 0) + frame * np.arange(found.shape[0], dtype=np.int64)[:, None]
+    return PageTable((tif.filehandle.path,), np.zeros(found.shape[0], np.intp), starts, np.full_like(starts, frame))
 
 
 def _read_part(part: Path, keyframe: Any) -> tuple[PageTable, Any]:

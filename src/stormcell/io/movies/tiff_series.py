@@ -34,7 +34,7 @@ _OTHER_AXES = {
 class FoundFrames:
     """The frames of a movie: either back to back from `offset`, or as a list of pages."""
 
-    n_frames: int
+    shape: tuple[int, int, int]
     keyframe: Any
     offset: int | None
     table: PageTable | None
@@ -65,7 +65,8 @@ def find_frames(tif: tifffile.TiffFile, path: object) -> FoundFrames:
     series, notes = _choose_series(tif, path)
     keyframe = series.keyframe
     _refuse_colour(keyframe, series, path)
-    n_frames, note = frame_axis(series.axes, series.shape, path)
+    axes = _true_axes(series)
+    n_frames, note = frame_axis(axes, series.shape, path)
     notes += [note] if note else []
     n_pages = len(tif.pages)
     offset = series.dataoffset if not series.is_multifile else None
@@ -75,7 +76,8 @@ def find_frames(tif: tifffile.TiffFile, path: object) -> FoundFrames:
         notes.append(f"the file announces {n_frames} frames and holds {n_pages}; all are read")
         return _found(pages, n_pages, notes, path)
     if offset is not None:
-        return FoundFrames(n_frames, keyframe, offset, None, (keyframe,), tuple(notes))
+        rows, columns = (int(series.shape[axes.index(axis)]) for axis in "YX")
+        return FoundFrames((n_frames, rows, columns), keyframe, offset, None, (keyframe,), tuple(notes))
     return _found(list(series), n_frames, notes, path)
 
 
@@ -168,13 +170,17 @@ def _found(pages: Sequence[Any], n_frames: int, notes: list[str], path: object) 
         shapes = ", ".join(f"{frame.shape} {frame.dtype}" for frame in keyframes)
         msg = f"expected frames of one size and type in the files of {path}, got {shapes}; split the movie"
         raise FormatError(msg)
+    if len(table) != n_frames:
+        msg = f"expected one page for each of {n_frames} frames in {path}, got {len(table)}; export the movie again"
+        raise FormatError(msg)
     if missing:
         kept = _cut_missing_end(missing, n_frames, path)
         notes.append(
             f"{n_frames} frames are announced, the first {kept} are there (stopped early, or files are missing)"
         )
         table, n_frames = table.first(kept), kept
-    return FoundFrames(n_frames, keyframes[0], None, table, keyframes, tuple(notes))
+    shape = (n_frames, int(keyframes[0].imagelength), int(keyframes[0].imagewidth))
+    return FoundFrames(shape, keyframes[0], None, table, keyframes, tuple(notes))
 
 
 def _cut_missing_end(missing: list[int], n_frames: int, path: object) -> int:
@@ -203,6 +209,14 @@ def _choose_series(tif: tifffile.TiffFile, path: object) -> tuple[Any, list[str]
     said = ", ".join(f"{n} of {shape}" for shape, n in list(shapes.items())[:4])
     msg = f"expected one movie in {path}, got {len(found)} image series ({said}); export one of them"
     raise FormatError(msg)
+
+
+def _true_axes(series: Any) -> str:
+    """Set right that tifffile writes frames of 1 x 1 pixel as one page and then takes time for rows."""
+    axes = str(series.axes)
+    if series.kind == "shaped" and not axes.endswith("YX") and "S" not in axes and len(axes) > 2:
+        return "Q" * (len(axes) - 2) + "YX"
+    return axes
 
 
 def _refuse_colour(keyframe: Any, series: Any, path: object) -> None:
