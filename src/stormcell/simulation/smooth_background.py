@@ -54,7 +54,8 @@ def draw_backgrounds(
     height = rng.random((n_samples, _BLOBS)) ** 2 * has_blobs[:, None]
     profile_y = _gaussian(y * shape[0], sigma, shape[0]) * height[:, :, None].astype(np.float32)
     level += profile_y.transpose(0, 2, 1) @ _gaussian(x * shape[1], sigma, shape[1])
-    return level * mean_e[:, None, None].astype(np.float32)
+    backgrounds: NDArray[np.float32] = level * mean_e[:, None, None].astype(np.float32)
+    return backgrounds
 
 
 def _gaussian(centre: NDArray[np.float64], sigma: NDArray[np.float64], side: int) -> NDArray[np.float32]:
@@ -69,4 +70,5 @@ def _spline_basis(side: int) -> NDArray[np.float32]:
     distance = np.abs(place[:, None] - np.arange(_KNOTS))
     inner = 2 / 3 - distance**2 + distance**3 / 2
     outer = np.maximum(0.0, 2 - distance) ** 3 / 6
-    return np.where(distance < 1, inner, outer).astype(np.float32)
+    basis: NDArray[np.float32] = np.where(distance < 1, inner, outer).astype(np.float32)
+    return basis

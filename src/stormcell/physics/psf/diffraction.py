@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
 
 from stormcell.physics.psf.zernike import ABERRATIONS, zernike
-from stormcell.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,51 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-
-class OpticsSettings(Settings):
-    """A microscope objective and the light it collects."""
-
-    na: float = Field(1.49, gt=0.1, lt=1.7)
-    """Numerical aperture of the objective."""
-    wavelength_nm: float = Field(670.0, ge=350, le=1100)
-    """Emission wavelength in vacuum, in nm."""
-    immersion_index: float = Field(1.518, ge=1.0, le=1.8)
-    """Refractive index of the immersion medium and cover glass."""
-    sample_index: float = Field(1.33, ge=1.0, le=1.8)
-    """Refractive index of the medium round the emitter."""
-    depth_nm: float = Field(0.0, ge=0, le=20000)
-    """Distance of the focal plane from the cover glass, in nm; unequal indices then bring spherical aberration."""
-    model: Literal["vectorial", "scalar"] = "vectorial"
-    """Vectorial (polarisation, Fresnel transmission) or scalar diffraction."""
-    dipole: tuple[float, float, float] | None = None
-    """Direction (x, y, z) of a fixed dipole; none means freely rotating. Vectorial model alone."""
-    zernike_waves: dict[str, float] = Field(default_factory=dict)
-    """Aberrations by name (coma_x, astigmatism, spherical, ...) in waves rms, each -1 to 1."""
-
-    @model_validator(mode="after")
-    def _check(self) -> OpticsSettings:
-        if self.na >= self.immersion_index:
-            msg = f"na: expected below the immersion index {self.immersion_index}, got {self.na}"
-            raise ValueError(msg)
-        if self.model == "scalar" and self.na > self.sample_index and self.depth_nm > 0:
-            msg = (
-                "depth_nm: the scalar model holds no evanescent waves; use the vectorial model for na > sample_index"
-            )
-            raise ValueError(msg)
-        if self.dipole is not None and self.model == "scalar":
-            msg = "dipole: a fixed dipole needs the vectorial model"
-            raise ValueError(msg)
-        if self.dipole is not None and not any(self.dipole):
-            msg = "dipole: expected a direction, got a vector of length 0"
-            raise ValueError(msg)
-        for name, waves in self.zernike_waves.items():
-            if name not in ABERRATIONS:
-                msg = f"zernike_waves: {name} is not an aberration; expected one of {', '.join(ABERRATIONS)}"
-                raise ValueError(msg)
-            if abs(waves) > 1:
-                msg = f"zernike_waves: expected {name} between -1 and 1 wave rms, got {waves}"
-                raise ValueError(msg)
-        return self
+    from stormcell.physics.psf.settings import OpticsSettings
 
 
 class Pupil:

@@ -11,7 +11,9 @@ import torch
 from pydantic import Field, model_validator
 
 from stormcell.physics.psf.bank import BankRow, PSFBank, bank_from_densities
-from stormcell.physics.psf.diffraction import OpticsSettings, Pupil
+from stormcell.physics.psf.densities import gaussian_density, gaussian_halo, lorentzian_halo
+from stormcell.physics.psf.diffraction import Pupil
+from stormcell.physics.psf.settings import OpticsSettings
 from stormcell.physics.psf.spline_table import fine_offsets_px
 from stormcell.settings import Settings
 
@@ -159,34 +161,9 @@ def _draw_gaussian(rng: np.random.Generator, settings: RandomBankSettings, plane
     size = rng.uniform(*settings.camera_pixel_size_nm)
     # the Rayleigh range of a Gaussian beam of this waist in water
     growth = np.sqrt(1 + (planes / rng.uniform(350, 700)) ** 2)
-    images = [gaussian_density(sigma * g, ellipticity, angle) for g in growth]
-    return _Draw(torch.stack(images), BankRow("gaussian", size))
-
-
-def gaussian_density(sigma_px: float, ellipticity: float = 0.0, angle_rad: float = 0.0) -> Tensor:
-    """Sample a two-dimensional Gaussian on the fine grid.
-
-    Parameters
-    ----------
-    sigma_px : float
-        Geometric mean of the two sigmas, camera px.
-    ellipticity : float
-        (long - short) / (long + short), 0 to below 1.
-    angle_rad : float
-        Direction of the long axis from x towards y.
-
-    Returns
-    -------
-    Tensor
-        Shape (128, 128), float32, sum 1.
-    """
-    offsets = fine_offsets_px()
-    x, y = offsets[None, :], offsets[:, None]
     stretch = math.sqrt((1 + ellipticity) / (1 - ellipticity))
-    along = (x * math.cos(angle_rad) + y * math.sin(angle_rad)) / (sigma_px * stretch)
-    across = (y * math.cos(angle_rad) - x * math.sin(angle_rad)) / (sigma_px / stretch)
-    image = np.exp(-0.5 * (along**2 + across**2))
-    return torch.as_tensor(image / image.sum(), dtype=torch.float32)
+    images = [gaussian_density(sigma * g * stretch, sigma * g / stretch, angle) for g in growth]
+    return _Draw(torch.stack(images).float(), BankRow("gaussian", size))
 
 
 def _draw_diffraction(rng: np.random.Generator, settings: RandomBankSettings, planes: NDArray[np.float64]) -> _Draw:
@@ -228,12 +205,9 @@ def _random_pixel_size(rng: np.random.Generator, settings: RandomBankSettings, o
 
 
 def _random_halo(rng: np.random.Generator) -> Tensor:
-    offsets = fine_offsets_px()
-    square = offsets[:, None] ** 2 + offsets[None, :] ** 2
     width = rng.uniform(2.0, 5.0)
     is_gaussian = rng.random() < 0.5
-    image = np.exp(-0.5 * square / width**2) if is_gaussian else (1 + square / (0.6 * width) ** 2) ** -1.5
-    return torch.as_tensor(image / image.sum(), dtype=torch.float32)
+    return (gaussian_halo(width) if is_gaussian else lorentzian_halo(0.6 * width)).float()
 
 
 def _join(parts: list[PSFBank]) -> PSFBank:

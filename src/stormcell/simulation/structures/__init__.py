@@ -1,0 +1,1 @@
+"""Biological structures and test patterns: where labels can bind."""
