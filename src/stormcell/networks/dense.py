@@ -101,37 +101,36 @@ def local_floor(electrons: Tensor) -> Tensor:
 
 
 class _Block(nn.Module):
-    """3x3 convolution, modulation by the condition, leaky rectifier; optionally residual."""
+    """3x3 convolution and leaky rectifier; optionally residual, optionally modulated by the condition (FiLM)."""
 
-    def __init__(self, n_in: int, n_out: int, n_condition: int, *, residual: bool = False) -> None:
+    def __init__(self, n_in: int, n_out: int, *, residual: bool = False, film: bool = False) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)
-        self.film: nn.Linear | None = nn.Linear(n_condition, 2 * n_out)
+        self.conv = nn.Conv2d(n_in, n_out, 3, padding=1)
+        self.film = nn.Linear(EMBEDDING, 2 * n_out) if film else None
         self.residual = residual
         nn.init.kaiming_normal_(self.conv.weight, a=SLOPE)
-        nn.init.zeros_(self.film.weight)
-        nn.init.zeros_(self.film.bias)
-        if residual:
-            with torch.no_grad():
-                self.conv.weight.mul_(0.5)
+        with torch.no_grad():
+            self.conv.weight.mul_(0.5 if residual else 1.0)
+        for parameter in (self.conv.bias, *(self.film.parameters() if self.film is not None else ())):
+            if parameter is not None:
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         y = self.conv(x)
         if self.film is not None:
             gain, shift = self.film(code)[:, :, None, None].chunk(2, dim=1)
             y = torch.addcmul(shift, y, 1 + gain)
-        y = F.leaky_relu(y, SLOPE, inplace=self.film is None)
+        y = F.leaky_relu_(y, SLOPE)
         return x + y if self.residual else y
 
     def fold(self, code: Tensor) -> None:
         """Work the modulation by one code into the convolution, for good."""
-        if self.film is None:
+        if self.film is None or self.conv.bias is None:
             return
         gain, shift = self.film(code)[0].chunk(2)
-        plain = nn.Conv2d(self.conv.in_channels, self.conv.out_channels, 3, padding=1)
-        plain.weight = nn.Parameter(self.conv.weight * (1 + gain)[:, None, None, None], requires_grad=False)
-        plain.bias = nn.Parameter(shift.clone(), requires_grad=False)
-        self.conv, self.film = plain, None
+        self.conv.weight.mul_((1 + gain)[:, None, None, None])
+        self.conv.bias.mul_(1 + gain).add_(shift)
+        self.film = None
 
 
 class DenseNet(nn.Module):
@@ -156,17 +155,17 @@ class DenseNet(nn.Module):
         full, half, quarter = self.architecture.widths
         n = self.architecture.n_condition
         self.embed = nn.Sequential(nn.Linear(n + 1, EMBEDDING), nn.LeakyReLU(SLOPE), nn.Linear(EMBEDDING, EMBEDDING))
-        self.stem = _Block(4, full, EMBEDDING)
-        self.encode0 = _Block(full, full, EMBEDDING, residual=True)
+        self.stem = _Block(4, full, film=True)
+        self.encode0 = _Block(full, full, residual=True)
         self.before = nn.Conv2d(full, full, 3, padding=1, bias=False)
         self.after = nn.Conv2d(full, full, 3, padding=1, bias=False)
-        self.encode1 = nn.ModuleList([_Block(full, half, EMBEDDING), _Block(half, half, EMBEDDING, residual=True)])
-        self.encode2 = nn.ModuleList([_Block(half, quarter, EMBEDDING)])
-        self.encode2.extend(_Block(quarter, quarter, EMBEDDING, residual=True) for _ in range(2))
+        self.encode1 = nn.ModuleList([_Block(full, half, film=True), _Block(half, half, residual=True)])
+        self.encode2 = nn.ModuleList([_Block(half, quarter, film=True)])
+        self.encode2.extend(_Block(quarter, quarter, residual=True) for _ in range(2))
         self.up1 = nn.Conv2d(quarter, half, 1)
-        self.decode1 = nn.ModuleList(_Block(half, half, EMBEDDING, residual=True) for _ in range(2))
+        self.decode1 = nn.ModuleList(_Block(half, half, residual=True, film=i == 0) for i in range(2))
         self.up0 = nn.Conv2d(half, full, 1)
-        self.decode0 = nn.ModuleList(_Block(full, full, EMBEDDING, residual=True) for _ in range(3))
+        self.decode0 = nn.ModuleList(_Block(full, full, residual=True, film=i == 0) for i in range(3))
         self.head = nn.Conv2d(full, len(DenseOutput._fields), 1)
         self.describe = nn.Sequential(nn.Linear(quarter, EMBEDDING), nn.LeakyReLU(SLOPE), nn.Linear(EMBEDDING, 2 * n))
         self.register_buffer("psf_mean", torch.zeros(DESCRIPTOR_WINDOW_PX**2))
