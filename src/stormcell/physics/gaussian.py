@@ -168,7 +168,7 @@ class CameraNoise(NamedTuple):
         F^2: 2 for an EMCCD in multiplication, else 1.
     """
 
-    read_variance_e2: float | FloatArray = 0.0
+    read_variance_e2: float | NDArray[np.floating] = 0.0
     excess_noise_factor: float = 1.0
 
 

@@ -1,0 +1,215 @@
+"""What detection knows about each block of frames, and detection with it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stormcell.localization.background import (
+    FEWEST_FRAMES,
+    MOST_SAMPLES,
+    BackgroundChoice,
+    is_dense,
+    spatial_background,
+    temporal_background,
+)
+from stormcell.localization.detection import (
+    DetectionFilter,
+    NoiseModel,
+    Spots,
+    detect_spots,
+    noise_level,
+    threshold_map,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stormcell.localization.frame_blocks import FrameBlock
+
+    FrameArray = NDArray[np.float32]
+
+SMALLEST_FRAME_PX = 3
+"""Frames with a side below this are not searched: a maximum needs neighbours."""
+
+
+@dataclass(frozen=True)
+class DetectionPlan:
+    """What detection needs to know that stays the same over a movie.
+
+    Attributes
+    ----------
+    detection_filter : DetectionFilter
+        Matched to the PSF.
+    level : float
+        Detection level in standard deviations of the response.
+    read_variance_e2 : ndarray of float32
+        Shape (Y, X).
+    excess_noise_factor : float
+        F^2.
+    psf_sigma_px : float
+        PSF sigma.
+    """
+
+    detection_filter: DetectionFilter
+    level: float
+    read_variance_e2: FrameArray
+    excess_noise_factor: float
+    psf_sigma_px: float
+
+    @classmethod
+    def of(
+        cls,
+        read_variance_e2: FrameArray,
+        excess_noise_factor: float,
+        psf_sigma_px: float,
+        false_positives_per_frame: float,
+    ) -> DetectionPlan:
+        """Work out filter and level.
+
+        Parameters
+        ----------
+        read_variance_e2 : ndarray of float32
+            Shape (Y, X) of the frames.
+        excess_noise_factor : float
+            F^2.
+        psf_sigma_px : float
+            PSF sigma.
+        false_positives_per_frame : float
+            Detections that pure noise may cause per frame, on average.
+
+        Returns
+        -------
+        DetectionPlan
+            The plan.
+        """
+        detection_filter = DetectionFilter.for_sigma(psf_sigma_px)
+        # a local maximum takes up at least four pixels
+        per_pixel = min(false_positives_per_frame / read_variance_e2.size, 0.02)
+        level = noise_level(per_pixel, detection_filter)
+        return cls(detection_filter, level, read_variance_e2, excess_noise_factor, psf_sigma_px)
+
+
+@dataclass(frozen=True)
+class BlockModel:
+    """The noise model of a block and the time it belongs to.
+
+    Attributes
+    ----------
+    noise : NoiseModel
+        Background response, threshold and noise.
+    middle : float
+        Time of the middle of the block in frames of the stack.
+    """
+
+    noise: NoiseModel
+    middle: float
+
+
+class BlockModels:
+    """Makes background models block by block and detects spots with them.
+
+    Parameters
+    ----------
+    plan : DetectionPlan
+        What stays the same.
+    choice : str
+        "auto", "temporal" or "spatial".
+    n_frames : int
+        Frames of the whole movie.
+    """
+
+    def __init__(self, plan: DetectionPlan, choice: BackgroundChoice, n_frames: int) -> None:
+        self.plan = plan
+        self._undecided = choice == "auto" and n_frames >= FEWEST_FRAMES
+        self._temporal = choice == "temporal"
+        self._total = 0.0
+        self._n_frames = 0
+
+    @property
+    def kind(self) -> str:
+        """Which model is in use: "temporal" or "spatial"."""
+        return "temporal" if self._temporal else "spatial"
+
+    @property
+    def mean_e(self) -> float:
+        """Mean background over the blocks so far in electrons per pixel; NaN before the first."""
+        return self._total / self._n_frames if self._n_frames else math.nan
+
+    def of(self, block: FrameBlock) -> BlockModel:
+        """Make the model of a block.
+
+        Parameters
+        ----------
+        block : FrameBlock
+            Its frames.
+
+        Returns
+        -------
+        BlockModel
+            Its model.
+        """
+        plan = self.plan
+        frames = block.filled(_finite_median(block.raw_e) if block.n_nan else 0.0)
+        background = None
+        if self._temporal or self._undecided:
+            background, lit = temporal_background(frames, plan.read_variance_e2, plan.excess_noise_factor)
+            if self._undecided:
+                self._temporal, self._undecided = not is_dense(lit), False
+        n_averaged = float(min(len(block), MOST_SAMPLES))
+        if not self._temporal or background is None:
+            background = spatial_background(
+                frames, plan.read_variance_e2, plan.psf_sigma_px, plan.excess_noise_factor
+            )
+            n_averaged = math.inf
+        self._total += float(background.mean()) * len(block)
+        self._n_frames += len(block)
+        threshold, std = threshold_map(
+            background, plan.read_variance_e2, plan.excess_noise_factor, plan.level, plan.detection_filter, n_averaged
+        )
+        noise = NoiseModel(plan.detection_filter.response(background), threshold, std)
+        return BlockModel(noise, block.start + 0.5 * len(block))
+
+    def detect(
+        self, block: FrameBlock, model: BlockModel, before: BlockModel | None, after: BlockModel | None
+    ) -> Spots:
+        """Find the spots of a block, its background interpolated between the middles of blocks.
+
+        Parameters
+        ----------
+        block : FrameBlock
+            The frames.
+        model : BlockModel
+            Its own model.
+        before, after : BlockModel or None
+            Models of the blocks before and after it; None at the ends of the movie.
+
+        Returns
+        -------
+        Spots
+            Frames counted within the block.
+        """
+        if min(block.raw_e.shape[1:]) < SMALLEST_FRAME_PX:
+            return Spots.none()
+        frames = block.filled(_finite_median(block.raw_e) if block.n_nan else 0.0)
+        half = (len(block) + 1) // 2
+        times = block.start + np.arange(len(block)) + 0.5
+        parts = []
+        for part, other in ((slice(0, half), before), (slice(half, None), after)):
+            if other is None:
+                share = np.zeros(len(times[part]))
+                pair = (model.noise, model.noise)
+            else:
+                share = np.clip((times[part] - model.middle) / (other.middle - model.middle), 0.0, 1.0)
+                pair = (model.noise, other.noise)
+            if len(share):
+                parts.append(detect_spots(frames[part], self.plan.detection_filter, pair, share).shifted(part.start))
+        return Spots.concatenate(parts)
+
+
+def _finite_median(frames: FrameArray) -> float:
+    finite = frames[np.isfinite(frames)]
+    return float(np.median(finite)) if finite.size else 0.0

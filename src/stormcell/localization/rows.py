@@ -1,0 +1,183 @@
+"""From the spots of a block to rows of the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+
+from stormcell.localization.fits import FitMethod, SpotFits, fit_spots
+from stormcell.localization.spots import cut_map, cut_rois, region_flags
+from stormcell.physics.gaussian import CameraNoise, FitSigma
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stormcell.data.pixel_grid import PixelGrid
+    from stormcell.localization.detection import Spots
+    from stormcell.localization.frame_blocks import FrameBlock
+
+_DUPLICATE_SIGMAS = 0.75
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """How the spots of a movie are fitted.
+
+    Attributes
+    ----------
+    method : str
+        "mle" or "lsq".
+    fit_sigma : str
+        "fixed", "free" or "elliptical".
+    psf_sigma_px : float
+        Expected (or held) sigma.
+    roi_size_px : int
+        Odd side of the fitted regions.
+    noise : CameraNoise
+        Read variance map (Y, X) and excess noise factor.
+    """
+
+    method: FitMethod
+    fit_sigma: FitSigma
+    psf_sigma_px: float
+    roi_size_px: int
+    noise: CameraNoise
+
+
+@dataclass(frozen=True)
+class RowWriter:
+    """Turns fits in pixels and electrons into table columns.
+
+    Attributes
+    ----------
+    grid : PixelGrid
+        The camera grid of the stack.
+    qe : float
+        Quantum efficiency: photons = electrons / qe.
+    first_frame : int
+        Index of the stack's first frame in the file.
+    fit_sigma : str
+        What was fitted decides which columns there are.
+    """
+
+    grid: PixelGrid
+    qe: float
+    first_frame: int
+    fit_sigma: FitSigma
+
+    def columns(
+        self, frame: NDArray[Any], corner_px: NDArray[Any], snr: NDArray[Any], fits: SpotFits
+    ) -> dict[str, NDArray[Any]]:
+        """Write columns.
+
+        Parameters
+        ----------
+        frame : ndarray
+            Shape (N,), within the stack.
+        corner_px : ndarray
+            Shape (N, 2), x and y of each region's outer corner within the stack.
+        snr : ndarray
+            Shape (N,), detection response in units of its noise.
+        fits : SpotFits
+            N fits.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Columns by registered name.
+        """
+        size, qe = self.grid.pixel_size_nm, self.qe
+        theta, stds = fits.theta, fits.uncertainty
+        columns: dict[str, NDArray[Any]] = {
+            "frame": frame + self.first_frame,
+            "x_nm": self.grid.x_nm(theta[:, 0] + corner_px[:, 0]),
+            "y_nm": self.grid.y_nm(theta[:, 1] + corner_px[:, 1]),
+            "photons": theta[:, 2] / qe,
+            "background_photons": theta[:, 3] / qe,
+            "psf_sigma_nm": np.sqrt(theta[:, 4] * theta[:, 5]) * size,
+            "uncertainty_x_nm": stds[:, 0] * size,
+            "uncertainty_y_nm": stds[:, 1] * size,
+            "uncertainty_photons": stds[:, 2] / qe,
+            "uncertainty_background_photons": stds[:, 3] / qe,
+            "background_std_photons": fits.residual_std / qe,
+            "crlb_x_nm": fits.crlb[:, 0] * size,
+            "crlb_y_nm": fits.crlb[:, 1] * size,
+            "crlb_photons": fits.crlb[:, 2] / qe,
+            "log_likelihood": fits.log_likelihood,
+            "chi2": fits.chi2,
+            "iterations": fits.iterations,
+            "flags": fits.flags,
+            "detection_snr": snr.astype(np.float64),
+        }
+        if self.fit_sigma == "free":
+            columns["uncertainty_psf_sigma_nm"] = stds[:, 4] * size
+        elif self.fit_sigma == "elliptical":
+            columns["psf_sigma_x_nm"] = theta[:, 4] * size
+            columns["psf_sigma_y_nm"] = theta[:, 5] * size
+        return columns
+
+
+def fit_rows(block: FrameBlock, spots: Spots, plan: FitPlan, writer: RowWriter) -> dict[str, NDArray[Any]]:
+    """Fit the spots of a block, merge duplicates, and order the rows by frame, y and x.
+
+    Parameters
+    ----------
+    block : FrameBlock
+        The frames; a fit sees their electrons as they are.
+    spots : Spots
+        Spots in this block.
+    plan : FitPlan
+        How to fit.
+    writer : RowWriter
+        What the columns are.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Columns by registered name.
+    """
+    side = plan.roi_size_px
+    read_variance = cut_map(np.asarray(plan.noise.read_variance_e2, dtype=np.float32), spots, side)
+    fits = fit_spots(
+        cut_rois(block.raw_e, spots, side),
+        plan.psf_sigma_px,
+        noise=CameraNoise(read_variance, plan.noise.excess_noise_factor),
+        start_xy_px=spots.offset_xy_px + 0.5 * side,
+        method=plan.method,
+        fit_sigma=plan.fit_sigma,
+    )
+    fits.flags[:] |= region_flags(spots, side, block.raw_e, block.saturated)
+    corner = np.stack([spots.column - side // 2, spots.row - side // 2], axis=1)
+    columns = writer.columns(spots.frame + block.start, corner, spots.snr, fits)
+    order = np.lexsort((columns["x_nm"], columns["y_nm"], columns["frame"]))
+    columns = {name: values[order] for name, values in columns.items()}
+    distance_nm = _DUPLICATE_SIGMAS * plan.psf_sigma_px * writer.grid.pixel_size_nm
+    kept = _best_of_duplicates(
+        columns["frame"], columns["x_nm"], columns["y_nm"], columns["detection_snr"], distance_nm
+    )
+    return {name: values[kept] for name, values in columns.items()}
+
+
+@njit(cache=True, nogil=True)
+def _best_of_duplicates(
+    frame: NDArray[np.int64], x: NDArray[Any], y: NDArray[Any], snr: NDArray[Any], distance: float
+) -> NDArray[np.bool_]:
+    """Mark rows to keep: of rows of one frame nearer than a distance the one that detection saw best.
+
+    Rows are ordered by frame and y.
+    """
+    kept = np.ones(len(frame), dtype=np.bool_)
+    for i in range(len(frame)):
+        k = i + 1
+        while k < len(frame) and frame[k] == frame[i] and y[k] - y[i] < distance:
+            near = (x[k] - x[i]) ** 2 + (y[k] - y[i]) ** 2 < distance * distance
+            if near and kept[i] and kept[k]:
+                if snr[k] > snr[i]:
+                    kept[i] = False
+                else:
+                    kept[k] = False
+            k += 1
+    return kept
