@@ -9,7 +9,7 @@ import numpy as np
 
 from stormcell.errors import InputError
 from stormcell.rendering.annotations import text_mask
-from stormcell.rendering.views import enlarged
+from stormcell.rendering.views import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,12 +28,12 @@ def contact_sheet(
     Parameters
     ----------
     pictures : sequence of tuple
-        (title, uint8 picture of shape (Y, X, 3)); at least one. Give pictures of the size they are to be seen in
-        (`draw_image` with side_px); larger ones lose whole pixels.
+        (title, uint8 picture of shape (Y, X, 3)); at least one. Larger ones are averaged down, smaller ones enlarged
+        by a whole factor.
     columns : int, optional
         Pictures in a row; None chooses the squarest sheet.
     cell_px : int
-        Side of the square each picture is fitted into by a whole factor.
+        Longest side of each picture.
 
     Returns
     -------
@@ -50,20 +50,24 @@ def contact_sheet(
         raise InputError(msg)
     columns = min(len(pictures), columns or math.ceil(math.sqrt(len(pictures))))
     title_px = max(10, cell_px // 20)
+    cells = [(title, fitted(_checked(picture), cell_px)) for title, picture in pictures]
+    lines = [cells[i : i + columns] for i in range(0, len(cells), columns)]
+    heights = [max(picture.shape[0] for _, picture in line) for line in lines]
     head = 2 * title_px
-    rows = math.ceil(len(pictures) / columns)
-    shape = (rows * (head + cell_px + _GAP) + _GAP, columns * (cell_px + _GAP) + _GAP, 3)
+    shape = (sum(heights) + len(lines) * (head + _GAP) + _GAP, columns * (cell_px + _GAP) + _GAP, 3)
     sheet = np.full(shape, _PAPER, np.uint8)
-    for index, (title, picture) in enumerate(pictures):
-        top = _GAP + (index // columns) * (head + cell_px + _GAP)
-        left = _GAP + (index % columns) * (cell_px + _GAP)
-        _write(sheet[top : top + head, left : left + cell_px], title, title_px)
-        _place(sheet[top + head : top + head + cell_px, left : left + cell_px], picture)
+    top = _GAP
+    for line, height in zip(lines, heights, strict=True):
+        for index, (title, picture) in enumerate(line):
+            left = _GAP + index * (cell_px + _GAP)
+            _write(sheet[top : top + head, left : left + cell_px], title, title_px)
+            indent = left + (cell_px - picture.shape[1]) // 2
+            sheet[top + head : top + head + picture.shape[0], indent : indent + picture.shape[1]] = picture
+        top += head + height + _GAP
     return sheet
 
 
 def _write(area: NDArray[np.uint8], title: str, size_px: int) -> None:
-    # one size for all titles: a mask is cut to its ink, so the baseline is found from a letter without descender
     mask = text_mask(title, size_px)
     while mask.shape[1] > area.shape[1] and size_px > 6:
         size_px -= 1
@@ -74,11 +78,8 @@ def _write(area: NDArray[np.uint8], title: str, size_px: int) -> None:
     target[:] = (_PAPER * (1 - mask[..., None]) + 0.5).astype(np.uint8)
 
 
-def _place(cell: NDArray[np.uint8], picture: NDArray[np.uint8]) -> None:
+def _checked(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or picture.size == 0:
         msg = f"expected a uint8 picture of shape (Y, X, 3), got {picture.dtype} {picture.shape}"
         raise InputError(msg)
-    step = math.ceil(max(picture.shape[:2]) / cell.shape[0])
-    fitted = enlarged(picture[::step, ::step], cell.shape[0])
-    top, left = (cell.shape[axis] // 2 - fitted.shape[axis] // 2 for axis in (0, 1))
-    cell[top : top + fitted.shape[0], left : left + fitted.shape[1]] = fitted
+    return picture

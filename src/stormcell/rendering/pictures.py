@@ -135,7 +135,9 @@ def overlay(
     below = resample(background, foreground.grid, outside=limits[0])
     grey = to_rgb(below, "gray", limits=limits).astype(np.float32) * (strength / 255)
     colour = to_rgb(foreground, colormap, foreground_percentiles).astype(np.float32) / 255
-    return ((1 - (1 - grey) * (1 - colour)) * 255 + 0.5).astype(np.uint8)
+    darkest = _table_of(colormap)[0] / 255
+    colour = np.maximum(colour - darkest, 0) / (1 - darkest)  # hot begins with a dark red
+    return np.asarray((1 - (1 - grey) * (1 - colour)) * 255 + 0.5, dtype=np.uint8)
 
 
 def draw_image(
@@ -156,7 +158,7 @@ def draw_image(
     colormap, percentiles, limits
         As in `to_rgb`.
     side_px : int
-        Longest side allowed; the picture comes as near to it as whole factors of the image's pixels can.
+        Longest side; a smaller image comes as near to it as a whole factor can.
     scale_bar : bool
         Whether to draw one.
 

@@ -154,7 +154,8 @@ def plot_histogram(
 
 
 def _central_range(finite: NDArray[np.float64]) -> tuple[float, float]:
-    low, high = (float(value) for value in np.percentile(finite, (0.5, 99.5)))
+    low = float(np.percentile(finite, 0.5, method="lower"))
+    high = float(np.percentile(finite, 99.5, method="higher"))
     if high > low:
         return low, high
     half = max(abs(low) * 0.05, 0.5)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.ndimage import map_coordinates, uniform_filter
+from scipy.sparse import coo_array, csr_array
 
 from stormcell.data import PixelGrid, SRImage
 from stormcell.errors import InputError
@@ -117,7 +118,7 @@ def resample(image: SRImage, grid: PixelGrid, outside: float = 0.0) -> NDArray[n
 
 
 def shrunk(image: SRImage, side_px: int) -> SRImage:
-    """Average whole blocks of pixels until the longer side fits.
+    """Average pixels until the longer side fits.
 
     Parameters
     ----------
@@ -131,17 +132,69 @@ def shrunk(image: SRImage, side_px: int) -> SRImage:
     SRImage
         The image itself where it fits already.
     """
-    factor = math.ceil(max(image.grid.shape) / side_px)
+    factor = max(image.grid.shape) / side_px
     if factor <= 1:
         return image
-    pixels: NDArray[Any] = np.nan_to_num(image.pixels.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    for axis in (0, 1):
-        starts = np.arange(0, pixels.shape[axis], factor)
-        n = np.diff(np.append(starts, pixels.shape[axis])).astype(np.float32)
-        pixels = np.add.reduceat(pixels, starts, axis=axis) / np.expand_dims(n, 1 - axis)
+    pixels = area_average(np.nan_to_num(image.pixels, nan=0.0, posinf=0.0, neginf=0.0), factor)
     shape = (pixels.shape[0], pixels.shape[1])
     grid = PixelGrid(image.grid.pixel_size_nm * factor, shape, image.grid.origin_nm)
     return SRImage(pixels, grid, image.unit, image.provenance)
+
+
+def area_average(pixels: NDArray[Any], factor: float) -> NDArray[np.float32]:
+    """Lay larger pixels over an image; each takes the mean of the area it covers.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        Shape (Y, X) or (Y, X, channels), finite.
+    factor : float
+        Side of a new pixel in old ones, at least 1.
+
+    Returns
+    -------
+    ndarray
+        float32; the outer corner stays, the last row and column may stick out and average what is there.
+    """
+    averaged: NDArray[Any] = pixels.astype(np.float32)
+    for axis in (0, 1):
+        lines = np.moveaxis(averaged, axis, 0)
+        shares = _area_shares(lines.shape[0], factor) @ lines.reshape(lines.shape[0], -1)
+        averaged = np.moveaxis(shares.reshape(-1, *lines.shape[1:]), 0, axis)
+    return averaged
+
+
+def _area_shares(length: int, factor: float) -> csr_array:
+    """Make the matrix that averages one axis; an old pixel, the smaller one, meets one or two new ones."""
+    n = math.ceil(length / factor - 1e-6)
+    old = np.arange(length)
+    first = np.minimum((old / factor).astype(np.int64), n - 1)
+    second = np.minimum(first + 1, n - 1)
+    in_first = np.where(second > first, np.clip((first + 1) * factor - old, 0, 1), 1)
+    places = (np.concatenate([first, second]), np.concatenate([old, old]))
+    overlap = coo_array((np.concatenate([in_first, 1 - in_first]), places), shape=(n, length)).tocsr()
+    return (overlap / overlap.sum(axis=1)[:, None]).tocsr().astype(np.float32)
+
+
+def fitted(rgb: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
+    """Average a picture down, or enlarge it by a whole factor, so that its longer side fits.
+
+    Parameters
+    ----------
+    rgb : ndarray
+        uint8, shape (Y, X, 3).
+    side_px : int
+        Longest side allowed.
+
+    Returns
+    -------
+    ndarray
+        uint8, shape (Y, X, 3).
+    """
+    factor = max(rgb.shape[:2]) / side_px
+    if factor > 1:
+        return (area_average(rgb, factor) + 0.5).astype(np.uint8)
+    return enlarged(rgb, side_px)
 
 
 def enlarged(rgb: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
