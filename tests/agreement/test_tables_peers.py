@@ -139,7 +139,7 @@ def test_locan_reads_our_csv(tmp_path, n_rows):
         "intensity": table["photons"],
         "local_background": table["background_photons"],
         "psf_sigma": table["psf_sigma_nm"],
-        "uncertainty": np.sqrt((table["uncertainty_x_nm"] ** 2 + table["uncertainty_y_nm"] ** 2) / 2),
+        "uncertainty_x": np.sqrt((table["uncertainty_x_nm"] ** 2 + table["uncertainty_y_nm"] ** 2) / 2),
     }
     for name, values in expected.items():  # Locan keeps single precision, 6e-8 of the value
         np.testing.assert_allclose(found[name], values, rtol=1e-7, err_msg=name)

@@ -16,7 +16,7 @@ from stormcell.errors import FormatError, InputError
 from stormcell.io.movies.contiguous import ContiguousFrames, frame_bytes, refuse_truncated
 from stormcell.io.movies.movie_format import MovieFormat
 from stormcell.io.movies.ome_xml import file_names, master_file, parse_ome
-from stormcell.io.movies.pixels import check_pixel_type
+from stormcell.io.movies.pixels import check_frame_size, check_pixel_type
 from stormcell.io.movies.quantities import file_notes
 from stormcell.io.movies.tiff_metadata import read_tiff_metadata
 from stormcell.io.movies.tiff_pages import TIFF_DAMAGE, EncodedPages, PlainPages
@@ -54,7 +54,7 @@ def open_tiff(path: Path) -> FrameStack:
     InputError
         The pixels are not square.
     """
-    with _quiet_tifffile():
+    with quiet_tifffile():
         try:
             with tifffile.TiffFile(path) as tif:
                 return _open(tif, path)
@@ -75,6 +75,7 @@ def _open(tif: tifffile.TiffFile, path: Path) -> FrameStack:
             return open_tiff(master)
     found = add_following_parts(tif, find_frames(tif, path), path)
     check_pixel_type(found.keyframe.dtype, path)
+    check_frame_size(found.shape, path)
     load, how = _loader(found, path, tif.byteorder)
     metadata = {
         **file_notes(_kind(tif), how, found.shape[0], found.notes),
@@ -151,8 +152,14 @@ def _kind(tif: tifffile.TiffFile) -> str:
 
 
 @contextmanager
-def _quiet_tifffile() -> Iterator[None]:
-    """Keep what tifffile logs in this thread off the screen: it is found again by our own checks, in one line."""
+def quiet_tifffile() -> Iterator[None]:
+    """Keep what tifffile logs in this thread off the screen: it is found again by our own checks, in one line.
+
+    Yields
+    ------
+    None
+        While the log of this thread is silent.
+    """
     thread = threading.get_ident()
     log = logging.getLogger("tifffile")
 
