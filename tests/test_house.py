@@ -105,7 +105,7 @@ REGISTRIES = [
     ("stormcell.localization.flags", "FLAGS"),
     ("stormcell.physics.camera_presets", "PRESETS"),
     ("stormcell.physics.psf.zernike", "ABERRATIONS"),
-    ("stormcell.rendering.render", "RENDERERS"),
+    ("stormcell.rendering.modes", "RENDERERS"),
 ]
 
 

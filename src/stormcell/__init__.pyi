@@ -2,5 +2,19 @@ from .data import FrameStack as FrameStack
 from .data import Localizations as Localizations
 from .data import PixelGrid as PixelGrid
 from .data import SRImage as SRImage
+from .workflows.convert import convert as convert
+from .workflows.demo import demo as demo
+from .workflows.doctor import doctor as doctor
+from .workflows.drift import drift as drift
+from .workflows.evaluate import evaluate as evaluate
+from .workflows.filter import filter as filter
+from .workflows.info import info as info
+from .workflows.link import link as link
+from .workflows.localize import localize as localize
+from .workflows.read import read as read
+from .workflows.render import render as render
+from .workflows.rerun import rerun as rerun
+from .workflows.run import run as run
+from .workflows.write import write as write
 
 __version__: str

@@ -32,6 +32,16 @@ class Call:
     session: Session
     progress: ProgressBar | None
 
+    def seeded_options(self) -> dict[str, Any]:
+        """Add the global seed to the options.
+
+        Returns
+        -------
+        dict of str to object
+            Options of a verb whose settings have a seed.
+        """
+        return self.options if self.session.seed is None else {**self.options, "seed": self.session.seed}
+
 
 @dataclass(frozen=True)
 class Argument:

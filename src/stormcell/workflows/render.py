@@ -66,7 +66,7 @@ def render(
     InputError
         The file is no table, lacks a column, or the picture would be absurdly large.
     """
-    from stormcell.rendering.render import render as draw
+    from stormcell.rendering import render as draw
 
     wanted = build_settings(RenderVerbSettings, settings, options)
     prepare_image(output, overwrite)

@@ -1,0 +1,140 @@
+"""localize: find and fit the emitters of every frame."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from stormcell.data.provenance import Quantity
+from stormcell.errors import DataQualityWarning, NoLocalizationsWarning
+from stormcell.localization.pipeline import LocalizationSettings
+from stormcell.workflows.camera import MovieContext, resolve_movie
+from stormcell.workflows.movie_settings import MovieSettings
+from stormcell.workflows.opening import PathLike, fingerprint, open_stack
+from stormcell.workflows.options import build_settings
+from stormcell.workflows.outputs import prepare_table
+from stormcell.workflows.progress import begin_stage
+from stormcell.workflows.records import collect_warnings, make_record
+from stormcell.workflows.survey import Survey
+from stormcell.workflows.write import write
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from stormcell.data.frame_stack import FrameStack
+    from stormcell.data.localizations import Localizations
+    from stormcell.data.provenance import Source
+    from stormcell.localization.pipeline import LocalizationResult
+    from stormcell.workflows.progress import Progress
+
+
+class LocalizeVerbSettings(MovieSettings):
+    """How emitters are found and fitted."""
+
+    localization: LocalizationSettings = LocalizationSettings()
+    """Background, detection and fit."""
+
+
+def localize(
+    movie: PathLike | FrameStack | np.ndarray[Any, Any],
+    settings: LocalizeVerbSettings | None = None,
+    *,
+    output: PathLike | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Localizations:
+    """Find and fit the emitters of every frame.
+
+    Parameters
+    ----------
+    movie : path, FrameStack or ndarray
+        An array has shape (T, Y, X) in camera units.
+    settings : LocalizeVerbSettings, optional
+        Camera, part of the movie, method; or give fields as options, for example `pixel_size_nm=100`.
+    output : path, optional
+        Write the table there too, in the format of its ending.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    progress : callable, optional
+        Called as progress(done, total) with frames.
+    **options : object
+        Fields of the settings by name, also of nested ones.
+
+    Returns
+    -------
+    Localizations
+        With uncertainties, bounds and flags; its record tells where every physical value came from.
+
+    Raises
+    ------
+    InputError
+        The file is no movie, its pixel size is not known, or a setting is impossible.
+
+    Warns
+    -----
+    NoLocalizationsWarning
+        Nothing was found; the table is empty.
+    DataQualityWarning
+        Pixels were saturated, negative or NaN, or the movie has one frame.
+    """
+    wanted = build_settings(LocalizeVerbSettings, settings, options)
+    prepare_table(output, overwrite)
+    stack = open_stack(movie, wanted)
+    context = resolve_movie(stack, wanted)
+    survey = Survey(stack)
+    with collect_warnings() as messages:
+        table, psf_sigma = localize_surveyed(survey, context, wanted.localization, progress)
+    record = make_record("localize", wanted, inputs=fingerprint(stack), quantities=(*context.quantities, psf_sigma))
+    table = table.with_context(provenance=record.with_warnings(*messages))
+    if output is not None:
+        write(table, output, overwrite=overwrite)
+    return table
+
+
+def localize_surveyed(
+    survey: Survey, context: MovieContext, settings: LocalizationSettings, progress: Progress | None
+) -> tuple[Localizations, Quantity]:
+    """Localize a movie while its pixels are surveyed, and warn of what was unusual.
+
+    Parameters
+    ----------
+    survey : Survey
+        Of the movie; complete afterwards.
+    context : MovieContext
+        Camera and pixel size.
+    settings : LocalizationSettings
+        How.
+    progress : callable or None
+        Called as progress(done, total) with frames.
+
+    Returns
+    -------
+    Localizations
+        Without a record yet.
+    Quantity
+        The PSF width that was used, and where it came from.
+    """
+    from stormcell.localization.pipeline import localize_stack
+
+    pixel_size_nm = context.camera_pixel_size_nm
+    told = begin_stage(progress, "Localizing")
+    found = localize_stack(survey.watched(), context.camera, pixel_size_nm, settings, told)
+    survey.finish()
+    limit = context.camera.saturation_adu if context.camera.bit_depth is not None else None
+    for sentence in (*context.warnings, *survey.sentences(limit)):
+        warnings.warn(sentence, DataQualityWarning, stacklevel=3)
+    if not found.table.n_rows:
+        sentence = "nothing was found: no spot stands clearly above the background; the table is empty"
+        warnings.warn(sentence, NoLocalizationsWarning, stacklevel=3)
+    return found.table, _psf_sigma(found, pixel_size_nm)
+
+
+def _psf_sigma(found: LocalizationResult, pixel_size_nm: float) -> Quantity:
+    details = {
+        "given": "option --psf-sigma-px",
+        "estimated": "from the brightest isolated spots",
+        "assumed": "too few spots to estimate it: a usual value; pass --psf-sigma-px",
+    }
+    source: Source = found.psf_sigma_source  # type: ignore[assignment] # one of the keys above
+    return Quantity("psf_sigma_nm", found.psf_sigma_px * pixel_size_nm, "nm", source, details[source])

@@ -1,0 +1,50 @@
+"""Settings of run: those of localize, and how the table becomes a picture."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stormcell.localization.drift import DriftSettings
+from stormcell.localization.linking import LinkSettings
+from stormcell.rendering.render_settings import RenderSettings
+from stormcell.workflows.localize import LocalizeVerbSettings
+
+
+class RunVerbSettings(LocalizeVerbSettings):
+    """How a movie becomes a table, a picture and a report."""
+
+    correct_drift: bool = True
+    """Take the sample's drift out, where the localizations show enough structure to see it."""
+
+    drift: DriftSettings = DriftSettings()
+    """How drift is found."""
+
+    merge_bursts: bool = False
+    """Merge the localizations of one burst over consecutive frames before drawing."""
+
+    linking: LinkSettings = LinkSettings()
+    """How far apart rows of one burst may be."""
+
+    where: str | None = None
+    """Draw only rows for which this holds, for example "photons > 300"; the table keeps all rows."""
+
+    draw_doubtful: bool = False
+    """Also draw rows whose fit failed or ran to a limit (their flags say so)."""
+
+    sr_pixel_size_nm: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    """Side of a pixel of the super-resolution picture [nm]; without it an eighth of the camera pixel."""
+
+    mode: Literal["gaussian", "histogram", "ash"] = "gaussian"
+    """gaussian draws each localization as wide as it is uncertain, histogram counts, ash averages shifted
+    histograms."""
+
+    rendering: RenderSettings = RenderSettings()
+    """Details of the drawing."""
+
+    widefield: str | None = None
+    """Wide-field image to compare with; without it the mean of the movie's frames."""
+
+    widefield_pixel_size_nm: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    """Pixel of that image [nm], where the file does not say."""
