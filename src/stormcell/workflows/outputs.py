@@ -106,10 +106,9 @@ def prepare_table(path: str | Path | None, overwrite: bool) -> None:
         The ending is not known, the file exists or cannot be written.
     """
     if path is not None:
-        from stormcell.io.tables import table_format_for
+        from stormcell.io.tables import check_table_writable
 
-        table_format_for(path)
-        check_writable(path, overwrite)
+        check_table_writable(path, overwrite)
 
 
 def prepare_image(path: str | Path | None, overwrite: bool) -> None:

@@ -9,7 +9,7 @@ import yaml
 
 from stormcell.data import Localizations, PixelGrid, Provenance
 from stormcell.errors import FormatError, MissingQuantityError, OutputError
-from stormcell.io.tables import read_table, write_table
+from stormcell.io.tables import check_table_writable, read_table, write_table
 
 INFO = {"Width": 64, "Height": 32, "Frames": 500, "Pixelsize": 130}
 DTYPE = [(name, "<f4") for name in ("x", "y", "photons", "sx", "sy", "bg", "lpx", "lpy")]
@@ -233,6 +233,8 @@ def test_the_metadata_of_a_movie_are_never_replaced(tmp_path):
         write_table(table, tmp_path / "movie.hdf5", overwrite=True)
     with pytest.raises(OutputError, match="is no Picasso metadata"):
         write_table(table, tmp_path / "settings.hdf5", overwrite=True)
+    with pytest.raises(OutputError, match=r"describes the movie movie.raw"):
+        check_table_writable(tmp_path / "movie.hdf5", overwrite=True)
     assert (tmp_path / "movie.yaml").read_text() == yaml.safe_dump(INFO)
     assert (tmp_path / "settings.yaml").read_text() == "threshold: 5\n"
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stormcell.data import COLUMNS, Localizations, PixelGrid, Provenance, Quantity
-from stormcell.errors import FormatError, MissingQuantityError, OutputError
-from stormcell.io.tables import FORMATS, is_table, read_table, table_format_for, write_table
+from stormcell.errors import FormatError, MissingColumnError, MissingQuantityError, OutputError
+from stormcell.io.tables import FORMATS, check_table_writable, is_table, read_table, table_format_for, write_table
 
 WRITABLE = [(entry, ending) for entry in FORMATS.values() for ending in entry.endings]
 KEPT = {
@@ -187,6 +187,25 @@ def test_a_folder_and_a_missing_file_are_refused(tmp_path):
 def test_an_unknown_ending_is_refused_with_the_known_ones(tmp_path, name):
     with pytest.raises(OutputError, match=r"\.parquet, \.csv, \.hdf5"):
         table_format_for(tmp_path / name)
+
+
+def test_a_table_without_positions_is_refused(entry_and_path):
+    _, path = entry_and_path
+    with pytest.raises(MissingColumnError, match="no column x_nm"):
+        write_table(Localizations({"frame": [0]}, grid=PixelGrid(100.0, (4, 4))), path)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_name_is_checked_before_long_work(entry_and_path):
+    _, path = entry_and_path
+    check_table_writable(path)
+    assert list(path.parent.iterdir()) == []
+    write_table(full_table(2), path)
+    with pytest.raises(OutputError, match="exists; pass --overwrite"):
+        check_table_writable(path)
+    check_table_writable(path, overwrite=True)
+    with pytest.raises(OutputError, match="ending"):
+        check_table_writable(path.with_suffix(".docx"))
 
 
 def test_endings_are_known_in_capitals(tmp_path):

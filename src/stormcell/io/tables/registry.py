@@ -10,7 +10,9 @@ from stormcell.io.reading import content_name, first_bytes
 from stormcell.io.tables import challenge, named_columns, parquet, picasso, thunderstorm
 from stormcell.io.tables.delimited import read_header
 from stormcell.io.tables.hdf5 import MAGIC, contents
+from stormcell.io.tables.picasso_metadata import check_sidecar
 from stormcell.io.tables.table_format import TableFile, TableFormat
+from stormcell.io.writing import check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +33,9 @@ FORMATS: dict[str, TableFormat] = {
             (".csv",),
             thunderstorm.write,
         ),
-        TableFormat("picasso", "Picasso HDF5", picasso.looks_like, picasso.read, (".hdf5",), picasso.write),
+        TableFormat(
+            "picasso", "Picasso HDF5", picasso.looks_like, picasso.read, (".hdf5",), picasso.write, check_sidecar
+        ),
         TableFormat("challenge", "SMLM challenge CSV", challenge.looks_like, challenge.read),
         TableFormat("named_columns", "CSV with our column names", named_columns.looks_like, named_columns.read),
     )
@@ -120,15 +124,40 @@ def write_table(table: Localizations, path: str | Path, overwrite: bool = False)
     ------
     OutputError
         The ending is not known, or the file cannot be written.
+    MissingColumnError
+        The table has no positions.
     MissingQuantityError
         The format counts in pixels and the table does not know their size.
     """
     path = Path(path)
     entry = table_format_for(path)
+    _ = table.positions_nm
     if entry.write is None:  # a format with an ending has a writer
         msg = f"{entry.title} can be read but not written; name a .parquet file"
         raise OutputError(msg)
     return entry.write(table, path, overwrite)
+
+
+def check_table_writable(path: str | Path, overwrite: bool = False) -> None:
+    """Refuse a table name that cannot be written, before any long work.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to be written.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        The ending is not known, or the file, or one that the format writes beside it, cannot be written.
+    """
+    path = Path(path)
+    entry = table_format_for(path)
+    check_writable(path, overwrite)
+    if entry.check is not None:
+        entry.check(path, overwrite)
 
 
 def table_format_for(path: str | Path) -> TableFormat:

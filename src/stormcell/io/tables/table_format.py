@@ -58,6 +58,8 @@ class TableFormat:
         File endings by which it is chosen for writing; empty when it is only read.
     write : callable or None
         `write(table, path, overwrite)` writes in one step and returns plain remarks on what the format cannot hold.
+    check : callable or None
+        `check(path, overwrite)` refuses a name because of a further file that the format writes beside it.
     """
 
     name: str
@@ -66,3 +68,4 @@ class TableFormat:
     read: Callable[[TableFile], Localizations]
     endings: tuple[str, ...] = ()
     write: Callable[[Localizations, Path, bool], tuple[str, ...]] | None = None
+    check: Callable[[Path, bool], None] | None = None
