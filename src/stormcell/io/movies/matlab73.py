@@ -12,6 +12,7 @@ from stormcell.errors import FormatError
 from stormcell.io.movies.contiguous import native
 from stormcell.io.movies.matlab_axes import choose_variable, time_axis
 from stormcell.io.movies.movie_format import MovieFormat
+from stormcell.io.movies.pixels import check_frame_size
 from stormcell.io.movies.quantities import file_notes
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def open_matlab73(path: Path) -> FrameStack:
     first, second, third = shapes[variable]
     time, reason = time_axis((first, second, third))
     shape = (third, first, second) if time == 2 else (first, second, third)
+    check_frame_size(shape, path)
     notes = file_notes("MATLAB 7.3 array", f"variable {variable}", shape[0], [reason, *filter(None, [note])])
     load = _MatlabDataset(str(path), variable, time)
     return FrameStack(load, shape, dtype.newbyteorder("="), notes, path.name, str(path))

@@ -30,7 +30,7 @@ def choose_variable(shapes: Mapping[str, tuple[int, ...]], path: object) -> tupl
     FormatError
         None has three axes.
     """
-    movies = {name: shape for name, shape in shapes.items() if len(shape) == 3 and 0 not in shape}
+    movies = {name: shape for name, shape in shapes.items() if len(shape) == 3 and min(shape) > 0}
     if not movies:
         found = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in list(shapes.items())[:6])
         msg = (

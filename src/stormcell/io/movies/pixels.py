@@ -9,6 +9,8 @@ from stormcell.errors import FormatError
 if TYPE_CHECKING:
     import numpy as np
 
+_LARGEST_FRAME_PX = 1 << 28
+
 
 def check_pixel_type(dtype: np.dtype[Any] | None, path: object) -> None:
     """Refuse pixels that are not grey values.
@@ -29,6 +31,28 @@ def check_pixel_type(dtype: np.dtype[Any] | None, path: object) -> None:
         kinds = {"O": "Python objects (never loaded, as that could run code)", "b": "a mask", "c": "complex numbers"}
         found = "an unknown type" if dtype is None else kinds.get(dtype.kind, str(dtype))
         msg = f"expected integer or real pixels in {path}, got {found}; save plain numbers"
+        raise FormatError(msg)
+
+
+def check_frame_size(shape: tuple[int, int, int], path: object) -> None:
+    """Refuse frames that no camera takes, before memory for one is asked for.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (T, Y, X).
+    path : object
+        The file, for the message.
+
+    Raises
+    ------
+    FormatError
+        A frame of more than 268 million pixels: what a damaged header announces.
+    """
+    if shape[1] * shape[2] > _LARGEST_FRAME_PX:
+        msg = (
+            f"expected camera frames in {path}, got {shape[1]} x {shape[2]} pixels; if it is damaged, export it again"
+        )
         raise FormatError(msg)
 
 
