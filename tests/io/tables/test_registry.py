@@ -191,7 +191,7 @@ def test_an_unknown_ending_is_refused_with_the_known_ones(tmp_path, name):
 
 def test_a_table_without_positions_is_refused(entry_and_path):
     _, path = entry_and_path
-    with pytest.raises(MissingColumnError, match="no column x_nm"):
+    with pytest.raises(MissingColumnError, match="expected a table with x_nm and y_nm"):
         write_table(Localizations({"frame": [0]}, grid=PixelGrid(100.0, (4, 4))), path)
     assert list(path.parent.iterdir()) == []
 

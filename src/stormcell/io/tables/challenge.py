@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from stormcell.io.tables.labelled import read_labelled
 from stormcell.io.tables.labels import Meaning
+from stormcell.io.tables.table_format import TableFile, TableFormat
 
 if TYPE_CHECKING:
     from stormcell.data import Localizations
-    from stormcell.io.tables.table_format import TableFile
 
 _LABELS = {
     "ground-truth": "id",
@@ -79,3 +79,6 @@ def read(file: TableFile) -> Localizations:
         Positions are missing, or cells are not numbers.
     """
     return read_labelled(file, interpret_label, frame_base=1)
+
+
+FORMAT = TableFormat("challenge", "SMLM challenge CSV", looks_like, read)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from stormcell.io.tables.labelled import read_labelled
 from stormcell.io.tables.labels import interpret_own_names
+from stormcell.io.tables.table_format import TableFile, TableFormat
 
 if TYPE_CHECKING:
     from stormcell.data import Localizations
-    from stormcell.io.tables.table_format import TableFile
 
 
 def looks_like(file: TableFile) -> bool:
@@ -50,3 +50,6 @@ def read(file: TableFile) -> Localizations:
         Positions are in pixels and their size is not known.
     """
     return read_labelled(file, interpret_own_names, frame_base=0)
+
+
+FORMAT = TableFormat("named_columns", "CSV with our column names", looks_like, read)

@@ -14,6 +14,7 @@ from stormcell.errors import FormatError
 from stormcell.io.context import RECORD_KEY, context_from_record, context_record, read_provenance, with_notes
 from stormcell.io.tables.labelled import choose_columns, convert, left_out_remark
 from stormcell.io.tables.labels import interpret_own_names
+from stormcell.io.tables.table_format import TableFile, TableFormat
 from stormcell.io.writing import atomic_path
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stormcell.io.tables.table_format import TableFile
 
 _MAGIC = b"PAR1"
 
@@ -143,3 +143,6 @@ def _with_record(
     grid, provenance, n_frames = context_from_record(record, path)
     provenance = provenance or read_provenance(path)
     return Localizations(columns, grid=grid, n_frames=n_frames, provenance=with_notes(provenance, notes))
+
+
+FORMAT = TableFormat("parquet", "Parquet (native)", looks_like, read, (".parquet",), write)

@@ -29,6 +29,7 @@ from stormcell.io.tables.picasso_metadata import (
     read_metadata,
     sidecar_of,
 )
+from stormcell.io.tables.table_format import TableFile, TableFormat
 from stormcell.io.writing import atomic_path
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stormcell.data import Provenance
-    from stormcell.io.tables.table_format import TableFile
 
 _LOCS = "locs"
 _IN_PIXELS = {
@@ -292,3 +292,6 @@ def _remarks(
             "file, but Picasso leaves them out when it loads it"
         )
     return remarks
+
+
+FORMAT = TableFormat("picasso", "Picasso HDF5", looks_like, read, (".hdf5",), write, check_sidecar)

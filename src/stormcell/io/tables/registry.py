@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stormcell.errors import FormatError, OutputError
+from stormcell.errors import FormatError, MissingColumnError, OutputError
 from stormcell.io.reading import content_name, first_bytes
 from stormcell.io.tables import challenge, named_columns, parquet, picasso, thunderstorm
 from stormcell.io.tables.delimited import read_header
 from stormcell.io.tables.hdf5 import MAGIC, contents
-from stormcell.io.tables.picasso_metadata import check_sidecar
 from stormcell.io.tables.table_format import TableFile, TableFormat
 from stormcell.io.writing import check_writable
 
@@ -22,23 +21,7 @@ if TYPE_CHECKING:
 _EXPECTED = "a localization table (Parquet, ThunderSTORM CSV, Picasso HDF5)"
 
 FORMATS: dict[str, TableFormat] = {
-    entry.name: entry
-    for entry in (
-        TableFormat("parquet", "Parquet (native)", parquet.looks_like, parquet.read, (".parquet",), parquet.write),
-        TableFormat(
-            "thunderstorm",
-            "ThunderSTORM CSV",
-            thunderstorm.looks_like,
-            thunderstorm.read,
-            (".csv",),
-            thunderstorm.write,
-        ),
-        TableFormat(
-            "picasso", "Picasso HDF5", picasso.looks_like, picasso.read, (".hdf5",), picasso.write, check_sidecar
-        ),
-        TableFormat("challenge", "SMLM challenge CSV", challenge.looks_like, challenge.read),
-        TableFormat("named_columns", "CSV with our column names", named_columns.looks_like, named_columns.read),
-    )
+    module.FORMAT.name: module.FORMAT for module in (parquet, thunderstorm, picasso, challenge, named_columns)
 }
 """Known formats by name; the first that recognises a file reads it."""
 
@@ -131,7 +114,9 @@ def write_table(table: Localizations, path: str | Path, overwrite: bool = False)
     """
     path = Path(path)
     entry = table_format_for(path)
-    _ = table.positions_nm
+    if "x_nm" not in table or "y_nm" not in table:
+        msg = f"expected a table with x_nm and y_nm to write to {path}, got {', '.join(table.names) or 'no column'}"
+        raise MissingColumnError(msg)
     if entry.write is None:  # a format with an ending has a writer
         msg = f"{entry.title} can be read but not written; name a .parquet file"
         raise OutputError(msg)

@@ -19,6 +19,7 @@ import pyarrow.csv as pa_csv
 
 from stormcell.io.tables.labelled import read_labelled
 from stormcell.io.tables.labels import ANGLE_UNITS, Meaning, length_meaning
+from stormcell.io.tables.table_format import TableFile, TableFormat
 from stormcell.io.writing import atomic_path
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stormcell.data import Localizations
-    from stormcell.io.tables.table_format import TableFile
 
 _LABEL = re.compile(r"(?P<name>[^\[]*?)\s*(?:\[(?P<unit>[^\]]*)\])?")
 _LATERAL = ("uncertainty_x_nm", "uncertainty_y_nm")
@@ -203,3 +203,6 @@ def _cells(values: NDArray[Any]) -> Any:
     text[np.isposinf(values)] = "Infinity"
     text[np.isneginf(values)] = "-Infinity"
     return pa.array(text, pa.string())
+
+
+FORMAT = TableFormat("thunderstorm", "ThunderSTORM CSV", looks_like, read, (".csv",), write)
