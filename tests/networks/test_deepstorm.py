@@ -1,0 +1,34 @@
+"""The published Deep-STORM network and its fast form."""
+
+import pytest
+import torch
+
+from stormcell.networks.deepstorm import DeepStormNet, FastDeepStorm
+
+
+@pytest.fixture
+def network() -> DeepStormNet:
+    torch.manual_seed(0)
+    network = DeepStormNet()
+    # running statistics and scales as training would leave them, so that folding is not trivial
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.2)
+            module.running_var.uniform_(0.5, 2.0)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, 0, 0.2)
+    return network.eval()
+
+
+def test_has_the_published_number_of_parameters():
+    assert sum(p.numel() for p in DeepStormNet().parameters() if p.requires_grad) == 1_366_208
+
+
+def test_fast_form_is_the_same_function(network):
+    frames = torch.randn(2, 1, 6, 9)
+    enlarged = frames.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
+    with torch.inference_mode():
+        expected = network(enlarged)
+        torch.testing.assert_close(
+            FastDeepStorm(network)(frames), expected, atol=2e-5 * float(expected.abs().max()), rtol=0
+        )
