@@ -8,7 +8,7 @@ Every fluorophore has a random stream of its own: events do not depend on the bl
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -37,13 +37,23 @@ class Rates:
 
     @property
     def on_share(self) -> float:
-        """Share of the time an unbleached fluorophore is on."""
-        off_probability = 1 - self.dark_probability - self.bleach_probability
-        # bleaching is left out of the balance: what it takes, the survivors share
-        survive = off_probability + self.dark_probability
-        off = self.mean_off * (off_probability / survive if survive > 0 else 1.0)
-        dark = self.mean_dark * (self.dark_probability / survive if survive > 0 else 0.0)
-        return self.mean_on / (self.mean_on + off + dark)
+        """Share of the time a fluorophore is on, counting bleaching as a return to the off-state."""
+        return self.burst_on / (self.mean_off + self.burst_on + self.burst_dark)
+
+    @property
+    def dark_share(self) -> float:
+        """Share of the time it is in a dark gap within a burst."""
+        return self.burst_dark / (self.mean_off + self.burst_on + self.burst_dark)
+
+    @property
+    def burst_on(self) -> float:
+        """Mean time on in a burst: the number of its on-events is geometric."""
+        return self.mean_on / (1 - self.dark_probability)
+
+    @property
+    def burst_dark(self) -> float:
+        """Mean time in the dark gaps of a burst."""
+        return self.mean_dark * self.dark_probability / (1 - self.dark_probability)
 
 
 def chain_rates(settings: BlinkingSettings, n_fluorophores: int, area_um2: float) -> Rates:
@@ -69,24 +79,20 @@ def chain_rates(settings: BlinkingSettings, n_fluorophores: int, area_um2: float
         There are too few fluorophores for the wanted density.
     """
     s = settings
-    if s.mean_off_frames is not None:
-        mean_off = s.mean_off_frames
-    else:
-        wanted = float(s.density_per_um2 or 0) * area_um2
-        share = wanted / max(n_fluorophores, 1)
-        survive = 1 - s.bleach_probability
-        off_weight = (survive - s.dark_probability) / survive if survive > 0 else 1.0
-        dark_weight = s.dark_probability / survive if survive > 0 else 0.0
-        mean_off = (s.mean_on_frames * (1 - share) / max(share, 1e-300) - dark_weight * s.mean_dark_frames) / max(
-            off_weight, 1e-12
+    rates = Rates(
+        s.mean_on_frames, s.mean_off_frames or 0.0, s.mean_dark_frames, s.dark_probability, s.bleach_probability
+    )
+    if s.density_per_um2 is None or n_fluorophores == 0:
+        return rates
+    wanted = s.density_per_um2 * area_um2
+    mean_off = rates.burst_on * (n_fluorophores / wanted - 1) - rates.burst_dark
+    if mean_off <= 0:
+        msg = (
+            f"density_per_um2: {s.density_per_um2:g} needs {wanted:.0f} emitters on at once, too many for the "
+            f"{n_fluorophores} fluorophores in the field; lower it, or raise the labelling efficiency"
         )
-        if n_fluorophores > 0 and mean_off <= 0:
-            msg = (
-                f"density_per_um2: {s.density_per_um2} needs {wanted:.0f} emitters on at once, but the structure has "
-                f"{n_fluorophores} fluorophores; lower it, or raise the labelling efficiency"
-            )
-            raise SettingsError(msg)
-    return Rates(s.mean_on_frames, mean_off, s.mean_dark_frames, s.dark_probability, s.bleach_probability)
+        raise SettingsError(msg)
+    return replace(rates, mean_off=mean_off)
 
 
 @dataclass(frozen=True)
@@ -126,10 +132,7 @@ class BlinkingEnsemble:
         self._brightness = np.zeros(n_fluorophores)
         self._streams = np.zeros(n_fluorophores, np.uint64)
         self._time = 0
-        kept = 1 - rates.bleach_probability
-        dark_per_event = rates.dark_probability / kept if kept > 0 else 0.0
-        dark_share = rates.on_share * rates.mean_dark / rates.mean_on * dark_per_event
-        shares = {"steady": (rates.on_share, dark_share), "off": (0.0, 0.0), "on": (1.0, 0.0)}[settings.start]
+        shares = {"steady": (rates.on_share, rates.dark_share), "off": (0.0, 0.0), "on": (1.0, 0.0)}[settings.start]
         _start(self.state, self._until, self._brightness, self._streams, (self._chain, self._light), shares, seed)
 
     def advance(self, n_frames: int) -> LitRows:
