@@ -59,7 +59,7 @@ def test_a_table_of_another_program_in_other_units(tmp_path):
     found = read_table(path, camera_pixel_size_nm=110)
     np.testing.assert_allclose(found.positions_nm, [[500, 220], [1000, 440]])
     np.testing.assert_array_equal(found["frame"], [0, 3])
-    assert found.provenance.notes == ("columns without a counterpart were left out: note",)
+    assert found.provenance.notes[0] == "columns without a counterpart were left out: note"
 
 
 def test_missing_values_are_nan(tmp_path):

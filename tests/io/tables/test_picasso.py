@@ -174,7 +174,8 @@ def test_without_a_pixel_size_the_table_is_refused(picasso_file):
         read_table(path)
     found = read_table(path, camera_pixel_size_nm=100)
     np.testing.assert_allclose(found.positions_nm, [[3050, 1250]])
-    assert found.grid is None
+    assert found.grid == PixelGrid(100.0, (13, 31)), "as far as the positions reach"
+    assert "as far as the positions: 13 x 31" in found.provenance.notes[-1]
     assert found.provenance.quantities[0].source == "given"
 
 

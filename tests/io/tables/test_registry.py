@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stormcell.data import COLUMNS, Localizations, PixelGrid, Provenance, Quantity
-from stormcell.errors import FormatError, MissingColumnError, MissingQuantityError, OutputError
+from stormcell.errors import FormatError, InputError, MissingColumnError, MissingQuantityError, OutputError
 from stormcell.io.tables import FORMATS, check_table_writable, is_table, read_table, table_format_for, write_table
 
 WRITABLE = [(entry, ending) for entry in FORMATS.values() for ending in entry.endings]
@@ -243,3 +243,26 @@ def test_a_table_in_pixels_needs_their_size(tmp_path):
     with pytest.raises(MissingQuantityError, match="--pixel-size-nm"):
         write_table(Localizations({"frame": [0], "x_nm": [1.0], "y_nm": [1.0]}), tmp_path / "a.hdf5")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_given_pixel_size_makes_a_table_in_nm_fit_for_picasso(tmp_path, name):
+    table = Localizations({"frame": [0, 1], "x_nm": [150.0, 1240.0], "y_nm": [np.nan, 799.9]})
+    write_table(table, tmp_path / name)
+    assert read_table(tmp_path / name).grid is None
+    found = read_table(tmp_path / name, camera_pixel_size_nm=100)
+    assert found.grid == PixelGrid(100.0, (8, 13))
+    write_table(found, tmp_path / "a.hdf5")
+    np.testing.assert_allclose(read_table(tmp_path / "a.hdf5").positions_nm, table.positions_nm, rtol=1e-6)
+
+
+def test_a_table_that_knows_its_grid_keeps_it(tmp_path):
+    write_table(full_table(2), tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet", camera_pixel_size_nm=50).grid == full_table(2).grid
+
+
+@pytest.mark.parametrize("size", [0, -5, np.nan])
+def test_an_impossible_pixel_size_is_refused(tmp_path, size):
+    write_table(Localizations({"x_nm": [1.0], "y_nm": [1.0]}), tmp_path / "a.csv")
+    with pytest.raises(InputError, match="pixel size above 0 nm"):
+        read_table(tmp_path / "a.csv", camera_pixel_size_nm=size)

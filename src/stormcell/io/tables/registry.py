@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stormcell.errors import FormatError, MissingColumnError, OutputError
+import numpy as np
+
+from stormcell.data import PixelGrid
+from stormcell.errors import FormatError, InputError, MissingColumnError, OutputError
+from stormcell.io.context import with_notes
 from stormcell.io.reading import content_name, first_bytes
 from stormcell.io.tables import challenge, named_columns, parquet, picasso, thunderstorm
 from stormcell.io.tables.delimited import read_header
@@ -36,7 +41,8 @@ def read_table(
     path : str or Path
         The file.
     camera_pixel_size_nm : float, optional
-        For tables that count in camera pixels and do not say how large those are.
+        For tables that count in camera pixels and do not say how large those are. A table without a camera grid gets
+        one of such pixels that reaches from the corner as far as its positions, and a note says so.
     labels : sequence of str, optional
         Column labels of a text file that has no header line, for example ("x_nm", "y_nm", "frame") or those of
         another program, which then also decide on units and the number of the first frame.
@@ -52,13 +58,18 @@ def read_table(
         The file is missing, empty, damaged, or not a localization table.
     MissingQuantityError
         Positions are in pixels and their size is not known.
+    InputError
+        The given pixel size is not above 0.
     """
     path = Path(path)
+    if camera_pixel_size_nm is not None and not (math.isfinite(camera_pixel_size_nm) and camera_pixel_size_nm > 0):
+        msg = f"expected a camera pixel size above 0 nm, got {camera_pixel_size_nm}"
+        raise InputError(msg)
     head = first_bytes(path, _EXPECTED)
     file = TableFile(path, head, read_header(head, labels), camera_pixel_size_nm)
     for entry in FORMATS.values():
         if entry.looks_like(file):
-            return entry.read(file)
+            return _with_grid(entry.read(file), camera_pixel_size_nm)
     raise FormatError(_refusal(file))
 
 
@@ -169,6 +180,16 @@ def table_format_for(path: str | Path) -> TableFormat:
         msg = f"expected a table name ending in {', '.join(endings)}, got {Path(path).name}; choose one of these"
         raise OutputError(msg)
     return endings[ending]
+
+
+def _with_grid(table: Localizations, camera_pixel_size_nm: float | None) -> Localizations:
+    if camera_pixel_size_nm is None or table.grid is not None or table.provenance is None:
+        return table
+    farthest = [float(np.max(table[name], initial=0.0, where=np.isfinite(table[name]))) for name in ("y_nm", "x_nm")]
+    shape = (int(farthest[0] // camera_pixel_size_nm) + 1, int(farthest[1] // camera_pixel_size_nm) + 1)
+    note = f"the field was taken to reach as far as the positions: {shape[0]} x {shape[1]} camera pixels"
+    grid = PixelGrid(float(camera_pixel_size_nm), shape)
+    return table.with_context(grid=grid, provenance=with_notes(table.provenance, (note,)))
 
 
 def _refusal(file: TableFile) -> str:
