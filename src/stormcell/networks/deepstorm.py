@@ -37,7 +37,7 @@ class DeepStormNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        widths = (1, *_DOWN)
+        widths: tuple[int, ...] = (1, *_DOWN)
         self.down = nn.ModuleList(_ConvNormRelu(a, b) for a, b in itertools.pairwise(widths))
         widths = (_DOWN[-1], *_UP)
         self.up = nn.ModuleList(_ConvNormRelu(a, b) for a, b in itertools.pairwise(widths))
@@ -132,7 +132,7 @@ class FastDeepStorm(nn.Module):
 
 
 def _folded(block: Any) -> tuple[Tensor, Tensor]:
-    convolution, norm = block[0], block[1]  # type: ignore[index]
+    convolution, norm = block[0], block[1]
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     return (convolution.weight * scale[:, None, None, None]).detach(), (
         norm.bias - norm.running_mean * scale
