@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 import typer
 from rich.markup import escape
 
+from stormcell.cli.session import SESSION_FIELDS
 from stormcell.workflows.options import FlatField, flat_fields
 
 if TYPE_CHECKING:
@@ -30,14 +31,16 @@ def settings_parameters(settings_class: type[Settings]) -> list[inspect.Paramete
     Parameters
     ----------
     settings_class : type of Settings
-        Fields of nested settings are included under their flat names.
+        Fields of nested settings are included under their flat names; what is a global option already, such as the
+        seed, is left to that.
 
     Returns
     -------
     list of inspect.Parameter
         Keyword parameters; None means not given.
     """
-    return [_parameter(field, settings_class) for field in flat_fields(settings_class).values()]
+    fields = flat_fields(settings_class).values()
+    return [_parameter(field, settings_class) for field in fields if field.name not in SESSION_FIELDS]
 
 
 def given_options(settings_class: type[Settings], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +61,7 @@ def given_options(settings_class: type[Settings], values: Mapping[str, Any]) -> 
     picked: dict[str, Any] = {}
     for name, field in flat_fields(settings_class).items():
         value = values.get(name)
-        if value is None:
+        if value is None or name in SESSION_FIELDS:
             continue
         is_list = isinstance(value, str) and _is_sequence(_bare(field.info.annotation))
         picked[name] = [part.strip() for part in value.split(",")] if is_list else value
