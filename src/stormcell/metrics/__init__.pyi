@@ -1,0 +1,12 @@
+from .evaluation import Evaluation as Evaluation
+from .evaluation import evaluate_localizations as evaluate_localizations
+from .evaluation_settings import EvaluationSettings as EvaluationSettings
+from .images import IMAGE_METRICS as IMAGE_METRICS
+from .images import nmse as nmse
+from .images import pearson as pearson
+from .matching import Matches as Matches
+from .matching import match_localizations as match_localizations
+from .pair_quality import Calibration as Calibration
+from .pair_quality import PairQuality as PairQuality
+from .point_sets import rmsmd as rmsmd
+from .scores import DetectionScore as DetectionScore
