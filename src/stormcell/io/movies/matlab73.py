@@ -95,12 +95,17 @@ def _numeric_arrays(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any
             return {
                 name: (tuple(map(int, item.shape[::-1])), item.dtype)
                 for name, item in matlab.items()
-                if item.dtype.kind in "uif" and item.attrs["MATLAB_class"] not in {b"char", b"logical", b"cell"}
+                if item.dtype.kind in "uif" and _matlab_class(item) not in {"char", "logical", "cell"}
             }
     except FormatError:
         raise
     except _DAMAGE as error:
         raise FormatError(_damaged(path, error)) from None
+
+
+def _matlab_class(dataset: Any) -> str:
+    name = dataset.attrs["MATLAB_class"]
+    return name.decode("ascii", "replace") if isinstance(name, bytes) else str(name)
 
 
 def _damaged(path: object, error: Exception) -> str:
