@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from stormcell.data import Localizations, PixelGrid
 
+_STREAM = 0x5CA7
+
 
 @dataclass(frozen=True)
 class FrameCounts:
@@ -244,7 +246,8 @@ def _significant(truth: Localizations, settings: EvaluationSettings) -> NDArray[
 
 def _scattered(table: Localizations, truth: Localizations, field: PixelGrid | None, seed: int) -> Localizations:
     """Put as many points as the table has into each frame, anywhere in the field."""
-    rng = np.random.default_rng(seed)
+    # a stream of its own: with the bare seed the points could be those of a simulation of the same seed
+    rng = np.random.default_rng([seed, _STREAM])
     columns: dict[str, Any] = {"frame": table["frame"]}
     axes = ("x_nm", "y_nm", "z_nm") if has_depth(table, truth) else ("x_nm", "y_nm")
     for name in axes:

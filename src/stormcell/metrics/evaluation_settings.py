@@ -25,7 +25,7 @@ class EvaluationSettings(Settings):
 
     unmatched_cost: Annotated[float, Field(ge=1)] = 1.0
     """What leaving a possible pair apart costs, in units of the most expensive pair allowed. 1 pairs what is close;
-    larger values give more but worse pairs (the challenge's published evaluations amount to 10 in 3-D, 50 in 2-D)."""
+    larger values give more but worse pairs (a published coding of the challenge amounts to 10 in 3-D, 50 in 2-D)."""
 
     rim_nm: Annotated[float, Field(ge=0)] = 0.0
     """Width of the rim of the field that does not count; pairs are formed first, then those whose emitter lies in the

@@ -78,8 +78,7 @@ def pearson(image: SRImage | ArrayLike, reference: SRImage | ArrayLike) -> float
     if len(found) == 0 or np.ptp(found) == 0 or np.ptp(true) == 0:
         return float("nan")
     found, true = found - found.mean(), true - true.mean()
-    # the roots are taken one by one so that the product of the powers cannot overflow
-    r = float(found @ true) / (float(np.sqrt(found @ found)) * float(np.sqrt(true @ true)))
+    r = float(found @ true) / float(np.sqrt(found @ found) * np.sqrt(true @ true))
     return min(1.0, max(-1.0, r))
 
 

@@ -1,11 +1,11 @@
 """Pairs of localizations and true emitters, frame by frame, by the rules of the 2016 localization challenge.
 
 Among all pairs within the tolerance, those are chosen whose squared distances, and a fixed cost for every possible
-pair left apart, sum to the least. With `unmatched_cost` 1 that cost is the largest squared distance a pair may have: a
-pair is formed wherever it can be, but two far pairs do not replace one close one. The challenge asks for the optimal
-assignment on squared distances within the tolerance and leaves the cost open; published codings of it fill the cost
-matrix with 10 times the squared tolerances (lateral and axial together) wherever a pair is too far, which equals
-`unmatched_cost` 10 in 3-D and 50 in 2-D and prefers more pairs to closer ones. Where no emitter has two candidates
+pair left apart, sum to the least. With `unmatched_cost` 1 that cost is the largest squared distance a pair may have:
+a pair is formed wherever it can be, but two far pairs do not replace one close one. The challenge asks for the
+optimal assignment on squared distances within the tolerance and leaves that cost open. One published coding of it
+fills the cost matrix with 10 times the squared tolerances (lateral plus axial) wherever a pair is too far; that
+equals `unmatched_cost` 10 in 3-D and 50 in 2-D and prefers more pairs to closer ones. Where no row has two candidates
 the rules do not differ.
 
 References
