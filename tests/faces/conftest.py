@@ -48,7 +48,7 @@ def stormcell(capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
 
 
 def spots(n_frames: int = 30, side: int = 24, per_frame: int = 2, seed: int = 0) -> np.ndarray:
-    """Frames of a few bright Gaussian spots on shot noise: offset 100 ADU, 0.5 e/ADU."""
+    """Frames of a few bright Gaussian spots: offset 100 ADU, 0.5 e/ADU, shot noise and 1 e read noise."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:side, :side] + 0.5
     frames = np.full((n_frames, side, side), 10.0)
@@ -56,7 +56,8 @@ def spots(n_frames: int = 30, side: int = 24, per_frame: int = 2, seed: int = 0)
         for _ in range(per_frame):
             y0, x0 = rng.uniform(6, side - 6, 2)
             frame += 1500 / (2 * np.pi * 1.3**2) * np.exp(-((y - y0) ** 2 + (x - x0) ** 2) / (2 * 1.3**2))
-    return (rng.poisson(frames) / 0.5 + 100).astype(np.uint16)
+    electrons = rng.poisson(frames) + rng.normal(0, 1, frames.shape)
+    return (electrons / 0.5 + 100).round().astype(np.uint16)
 
 
 def save_movie(path: Path, frames: np.ndarray, pixel_size_nm: float | None = 100.0, **metadata: Quantity) -> Path:

@@ -27,15 +27,15 @@ def act(call: Call) -> Answer:
 
     folder = call.output or Path("demo")
     done = demo(folder, overwrite=call.session.overwrite, progress=call.progress, **call.seeded_options())
-    numbers, scores = done.run.numbers, done.scores
+    numbers, score = done.run.numbers, done.evaluation
     sentence = (
-        f"Compared with the truth: {scores['recall']:.0%} of the emitters found, {scores['precision']:.0%} of the "
-        f"localizations true, {scores['rmse_nm']:.0f} nm off (both axes together)."
+        f"Compared with the truth, within {score.tolerance_nm:g} nm: {score.recall:.0%} of the emitters found, "
+        f"{score.precision:.0%} of the localizations true, {score.rmse_nm:.0f} nm off (both axes together)."
     )
     return Answer(
         sentences=(sentence, f"Open {folder / 'report.html'}"),
         rows=run_rows(numbers),
-        result={"numbers": numbers, "scores": scores, "report": folder / "report.html"},
+        result={"numbers": numbers, "scores": score.to_dict(), "report": folder / "report.html"},
         outputs=(done.movie, done.truth, *done.run.outputs),
     )
 

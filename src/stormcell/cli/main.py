@@ -11,7 +11,7 @@ import typer
 
 import stormcell
 from stormcell.cli.answers import show_error
-from stormcell.cli.boundary import DONE, explain
+from stormcell.cli.boundary import DONE, INTERRUPTED, explain
 from stormcell.cli.session import SESSION_FIELDS, Session, session_parameters
 from stormcell.cli.verbs import VERBS
 
@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = typer.main.get_command(build_app(arguments))
         # Without standalone mode the library raises in place of printing and exiting; it returns the code of an Exit.
         returned = command.main(args=arguments, prog_name="stormcell", standalone_mode=False)
+        if returned == INTERRUPTED:  # newer versions of the library turn Ctrl-C into this code themselves
+            raise KeyboardInterrupt
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one boundary: nothing may reach the screen as a traceback
         message, exit_code = explain(error, arguments)
         show_error(message, exit_code, as_json="--json" in arguments)

@@ -76,6 +76,7 @@ class ReportContent:
     zooms: tuple[Picture, ...] = ()
     charts: tuple[Chart, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     quantities: tuple[Quantity, ...] = ()
     inputs: tuple[tuple[str, str], ...] = ()
     rerun: str = ""
@@ -100,7 +101,7 @@ def report_html(content: ReportContent) -> str:
             f'<header><p class="kicker">stormcell report</p><h1>{escape(content.title)}</h1></header>',
             f'<p class="verdict {content.level}" role="status">{escape(content.verdict)}</p>',
             _numbers(content.numbers),
-            _warnings(content.warnings),
+            _warnings(content.warnings, content.notes),
             _pictures(content.pictures),
             _zooms(content.zooms),
             _charts(content.charts),
@@ -133,14 +134,13 @@ def _numbers(numbers: Sequence[Number]) -> str:
     return f'<dl class="numbers">{items}</dl>' if items else ""
 
 
-def _warnings(warnings: Sequence[str]) -> str:
-    lead = "Read these before you trust the picture."
+def _warnings(warnings: Sequence[str], notes: Sequence[str]) -> str:
+    said = "".join(f"<li>{escape(_sentence(note))}</li>" for note in notes)
+    also = f'<ul class="also">{said}</ul>' if said else ""
     if not warnings:
-        return _section("Notes", lead, '<p class="fine">Nothing unusual was noticed.</p>').replace(
-            f"<p>{lead}</p>", ""
-        )
+        return f'<section><h2>Notes</h2><p class="fine">Nothing unusual was noticed.</p>{also}</section>'
     items = "".join(f"<li>{escape(_sentence(warning))}</li>" for warning in warnings)
-    return _section("Notes", lead, f'<ul class="notes">{items}</ul>')
+    return _section("Notes", "Read these before you trust the picture.", f'<ul class="notes">{items}</ul>{also}')
 
 
 def _figure(picture: Picture) -> str:

@@ -67,6 +67,7 @@ ul.notes li {
   border-left: 4px solid var(--caution); background: var(--cautionpaper);
   padding: 8px 14px; margin: 0 0 8px; border-radius: 6px;
 }
+ul.also { color: var(--soft); padding-left: 20px; margin: 8px 0; }
 .fine { color: var(--good); }
 pre {
   background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 12px 14px;

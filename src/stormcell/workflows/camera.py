@@ -210,7 +210,8 @@ def _build(settings: CameraSettings, name: str | None) -> Camera:
         from stormcell.io.movies import open_movie
 
         place = Path(path)
-        return open_movie(place if place.is_absolute() else folder / place).read(0, 1)[0]
+        first: NDArray[np.generic] = open_movie(place if place.is_absolute() else folder / place).read(0, 1)[0]
+        return first
 
     return settings.camera(read_map)
 

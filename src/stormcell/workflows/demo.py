@@ -15,6 +15,7 @@ from stormcell.workflows.progress import begin_stage
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from stormcell.metrics import Evaluation
     from stormcell.workflows.demo_movie import DemoMovie
     from stormcell.workflows.opening import PathLike
     from stormcell.workflows.progress import Progress
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 MOVIE_NAME = "movie.ome.tif"
 TRUTH_NAME = "truth.parquet"
+
+# As in the localization challenge: who was on for less than a quarter of a frame counts neither for nor against.
+_INSIGNIFICANT_SHARE = 0.25
 
 
 class DemoVerbSettings(Settings):
@@ -55,14 +59,14 @@ class DemoResult:
         The simulated movie.
     truth : Path
         Where its emitters really are.
-    scores : dict of str to float
+    evaluation : Evaluation
         The table compared with the truth.
     """
 
     run: RunResult
     movie: Path
     truth: Path
-    scores: dict[str, float]
+    evaluation: Evaluation
 
 
 def demo(
@@ -100,6 +104,7 @@ def demo(
     """
     from stormcell.io.tables import write_table
     from stormcell.workflows.demo_movie import simulate_demo_movie
+    from stormcell.workflows.evaluate import evaluate
     from stormcell.workflows.run import run
     from stormcell.workflows.run_outputs import RUN_FILES
 
@@ -109,7 +114,8 @@ def demo(
     _write_movie(simulated, folder / MOVIE_NAME, overwrite)
     write_table(simulated.truth, folder / TRUTH_NAME, overwrite)
     result = run(folder / MOVIE_NAME, output=folder, overwrite=overwrite, progress=progress)
-    return DemoResult(result, folder / MOVIE_NAME, folder / TRUTH_NAME, _scores(result, simulated))
+    evaluation = evaluate(result.table, simulated.truth, insignificant_share=_INSIGNIFICANT_SHARE)
+    return DemoResult(result, folder / MOVIE_NAME, folder / TRUTH_NAME, evaluation)
 
 
 def _write_movie(simulated: DemoMovie, path: Path, overwrite: bool) -> None:
@@ -124,9 +130,3 @@ def _write_movie(simulated: DemoMovie, path: Path, overwrite: bool) -> None:
         metadata=simulated.metadata,
         overwrite=overwrite,
     )
-
-
-def _scores(result: RunResult, simulated: DemoMovie) -> dict[str, float]:
-    from stormcell.workflows.evaluate import evaluate
-
-    return evaluate(result.table, simulated.truth).scores

@@ -130,7 +130,7 @@ def flatness_notes(table: Localizations, camera_pixel_size_nm: float) -> list[st
     list of str
         At most one sentence.
     """
-    tests = {axis: pixel_flatness(table, axis, camera_pixel_size_nm) for axis in ("x", "y")}  # type: ignore[arg-type]
+    tests = {axis: pixel_flatness(table, axis, camera_pixel_size_nm) for axis in ("x", "y")}
     uneven = [axis for axis, test in tests.items() if test is not None and not test.is_flat]
     if not uneven:
         return []
@@ -190,7 +190,7 @@ def _fraction_charts(table: Localizations) -> list[Chart]:
     for axis in ("x", "y"):
         fraction = np.mod(table[f"{axis}_nm"] / size, 1.0)
         counts, _ = np.histogram(fraction[np.isfinite(fraction)], bins=_FRACTION_BINS, range=(0, 1))
-        test = pixel_flatness(table, axis, size)  # type: ignore[arg-type]
+        test = pixel_flatness(table, axis, size)
         said = "too few to judge" if test is None else "flat" if test.is_flat else "NOT flat"
         number = "" if test is None else f" (Kolmogorov-Smirnov D = {test.statistic:.3f})"
         text = ChartText(

@@ -71,7 +71,7 @@ def run(
     with collect_warnings() as messages:
         result = analyse(stack, context, wanted, progress, watch)
     files = tuple(file for _, file in inputs.values())
-    record = make_record("run", wanted, inputs=files, quantities=result.quantities)
+    record = make_record("run", wanted, inputs=files, quantities=result.quantities, notes=result.notes)
     result = with_record(result, record.with_warnings(*messages))
     if output is None:
         return result

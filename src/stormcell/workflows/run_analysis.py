@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stormcell.data.sr_image import SRImage
-from stormcell.errors import StormcellWarning
+from stormcell.errors import InputError, StormcellWarning
 from stormcell.localization.flags import mask_of
 from stormcell.workflows.localize import localize_surveyed
 from stormcell.workflows.opening import open_image
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from stormcell.workflows.stopwatch import Stopwatch
 
 SR_PIXELS_PER_CAMERA_PIXEL = 8
+_LEAST_SIGNIFICANT = 2.0
 DOUBTFUL_FLAGS = ("not_converged", "position_at_bound", "sigma_at_bound")
 
 
@@ -64,7 +65,7 @@ def analyse(
     survey = Survey(stack)
     table, psf_sigma = localize_surveyed(survey, context, settings.localization, progress)
     watch.lap("localize")
-    table, curve = _without_drift(table, settings, progress)
+    table, curve, drift_note = _without_drift(table, settings, progress)
     watch.lap("drift")
     sr_pixel_size_nm = settings.sr_pixel_size_nm or context.camera_pixel_size_nm / SR_PIXELS_PER_CAMERA_PIXEL
     grid = stack.grid(context.camera_pixel_size_nm)
@@ -75,7 +76,7 @@ def analyse(
     watch.lap("render")
     begin_stage(progress, "Comparing with the wide field")
     widefield = _widefield(survey, context, settings)
-    error_map, agreement = _compare(image, widefield)
+    error_map, agreement = _compare(image, widefield, settings)
     watch.lap("error_map")
     height, width = grid.extent_nm
     numbers = result_numbers(table, height * width / 1e6) | agreement
@@ -84,7 +85,17 @@ def analyse(
         numbers["drift_span_nm"] = math.hypot(float(np.ptp(curve.x_nm)), float(np.ptp(curve.y_nm)))
     for sentence in flatness_notes(drawn, context.camera_pixel_size_nm):
         warnings.warn(sentence, StormcellWarning, stacklevel=2)
-    return RunResult(table, image, widefield, error_map, curve, numbers, (*context.quantities, psf_sigma))
+    notes = (drift_note, _drawn_note(table, drawn))
+    return RunResult(
+        table,
+        image,
+        widefield,
+        error_map,
+        curve,
+        numbers,
+        quantities=(*context.quantities, psf_sigma),
+        notes=tuple(note for note in notes if note),
+    )
 
 
 def rows_to_draw(table: Localizations, settings: RunVerbSettings) -> Localizations:
@@ -115,19 +126,50 @@ def rows_to_draw(table: Localizations, settings: RunVerbSettings) -> Localizatio
     return table
 
 
+def is_significant(curve: DriftCurve) -> bool:
+    """Tell whether a drift curve is more than its own uncertainty.
+
+    Parameters
+    ----------
+    curve : DriftCurve
+        Estimated from the table itself.
+
+    Returns
+    -------
+    bool
+        True where the movement about its mean is more than twice the stated uncertainty along either axis: below
+        that, taking it out would add more error than it removes.
+    """
+    axes = ((curve.x_nm, curve.uncertainty_x_nm), (curve.y_nm, curve.uncertainty_y_nm))
+    return any(np.std(moved) > _LEAST_SIGNIFICANT * np.median(uncertain) for moved, uncertain in axes)
+
+
 def _without_drift(
     table: Localizations, settings: RunVerbSettings, progress: Progress | None
-) -> tuple[Localizations, DriftCurve | None]:
+) -> tuple[Localizations, DriftCurve | None, str]:
+    """Take the drift out where there is any; say so where there is none."""
     from stormcell.localization.drift import TooLittleStructureError, correct_drift, estimate_drift
 
     if not settings.correct_drift or not table.n_rows:
-        return table, None
+        return table, None, ""
     try:
         curve = estimate_drift(table, settings.drift, begin_stage(progress, "Correlating"))
     except TooLittleStructureError as error:
         warnings.warn(f"drift was not corrected: {error}", StormcellWarning, stacklevel=3)
-        return table, None
-    return correct_drift(table, curve), curve
+        return table, None, ""
+    if not is_significant(curve):
+        least = float(np.median(np.hypot(curve.uncertainty_x_nm, curve.uncertainty_y_nm)))
+        return table, None, f"no drift beyond its uncertainty of {least:.0f} nm was seen, so none was taken out"
+    return correct_drift(table, curve), curve, ""
+
+
+def _drawn_note(table: Localizations, drawn: Localizations) -> str:
+    if drawn.n_rows == table.n_rows:
+        return ""
+    return (
+        f"{drawn.n_rows:,} of {table.n_rows:,} rows are drawn: fits that failed or ran to a limit, and what the "
+        "options leave out, are in the table but not in the picture"
+    )
 
 
 def _widefield(survey: Survey, context: MovieContext, settings: RunVerbSettings) -> SRImage:
@@ -136,17 +178,22 @@ def _widefield(survey: Survey, context: MovieContext, settings: RunVerbSettings)
     return SRImage(survey.mean_image(), survey.stack.grid(context.camera_pixel_size_nm), "mean ADU")
 
 
-def _compare(image: SRImage, widefield: SRImage) -> tuple[SRImage | None, dict[str, float]]:
+def _compare(
+    image: SRImage, widefield: SRImage, settings: RunVerbSettings
+) -> tuple[SRImage | None, dict[str, float]]:
     """Compute the error map and its numbers; an empty picture has none."""
-    from stormcell.assessment.squirrel import error_map
-    from stormcell.errors import InputError
+    from stormcell.assessment.squirrel import SquirrelSettings, error_map
 
     if not image.pixels.any():
         return None, {}
+    # The mean of the movie's own frames cannot be misaligned; another image can.
+    how = SquirrelSettings(max_shift_px=0.0) if settings.widefield is None else SquirrelSettings()
     try:
-        found = error_map(image, widefield)
+        found = error_map(image, widefield, how)
     except InputError as error:
         warnings.warn(f"no error map was made: {error}", StormcellWarning, stacklevel=3)
         return None, {}
-    numbers = {"rsp": found.rsp, "rse": found.rse, "rsf_sigma_nm": found.rsf_sigma_nm}
-    return found.error, {name: float(value) for name, value in numbers.items()}
+    for sentence in found.warnings:
+        warnings.warn(sentence, StormcellWarning, stacklevel=3)
+    names = ("rsp", "rse", "rsf_sigma_nm", "shift_x_nm", "shift_y_nm")
+    return found.error, {name: float(getattr(found, name)) for name in names}

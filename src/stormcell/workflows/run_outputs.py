@@ -161,6 +161,7 @@ def _report(result: RunResult, inputs: Mapping[str, tuple[Path, InputFile]]) -> 
     return replace(
         content,
         title=movie,
+        notes=result.notes,
         quantities=record.quantities if record else (),
         inputs=tuple((file.name, file.sha256) for _, file in inputs.values()),
         rerun="stormcell rerun run.json" if inputs else "",
@@ -185,6 +186,7 @@ def _record(
         quantities=record.quantities if record else (),
         results=result.numbers,
         warnings=list(record.warnings) if record else [],
+        notes=list(result.notes),
         outputs=hashes,
         started=watch.started,
         seconds=watch.readings(),

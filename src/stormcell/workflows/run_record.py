@@ -30,7 +30,8 @@ RUN_RECORD_FIELDS = {
     "quantities": "list of physical values: name, value, unit, source (given, read, estimated, assumed), detail, "
     "interval (90 %) or null",
     "results": "numbers of the result by name",
-    "warnings": "list of plain sentences",
+    "warnings": "list of plain sentences on what was unusual",
+    "notes": "list of plain sentences on what was done",
     "outputs": "SHA-256 of every file written, by name",
     "machine": "python, platform, n_threads",
     "started": "date and time, UTC",

@@ -34,6 +34,8 @@ class RunResult:
         Numbers of the result.
     quantities : tuple of Quantity
         Every physical value with its source.
+    notes : tuple of str
+        Plain sentences on what was done, which are no warnings.
     provenance : Provenance or None
         How it was made, with every physical value and its source, and the warnings.
     outputs : tuple of Path
@@ -46,7 +48,8 @@ class RunResult:
     error_map: SRImage | None
     drift: DriftCurve | None
     numbers: dict[str, float]
-    quantities: tuple[Quantity, ...]
+    quantities: tuple[Quantity, ...] = ()
+    notes: tuple[str, ...] = ()
     provenance: Provenance | None = None
     outputs: tuple[Path, ...] = ()
 

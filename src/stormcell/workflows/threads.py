@@ -21,7 +21,8 @@ def limit_threads(n_threads: int) -> None:
     if "numba" in sys.modules:
         import numba
 
-        numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
+        launched = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined] # set when it is imported
+        numba.set_num_threads(min(n_threads, launched))
     else:
         os.environ["NUMBA_NUM_THREADS"] = str(n_threads)
     if "torch" in sys.modules:

@@ -1,0 +1,119 @@
+"""evaluate: compare a table with the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stormcell.metrics.evaluation_settings import EvaluationSettings
+from stormcell.workflows.opening import PathLike, open_table
+from stormcell.workflows.options import build_settings
+from stormcell.workflows.table_settings import TableSettings
+
+if TYPE_CHECKING:
+    from stormcell.data.localizations import Localizations
+    from stormcell.metrics import Evaluation
+
+
+class EvaluateVerbSettings(TableSettings):
+    """How a table is scored."""
+
+    evaluation: EvaluationSettings = EvaluationSettings()
+    """Tolerances and rules."""
+
+
+def evaluate(
+    table: PathLike | Localizations,
+    truth: PathLike | Localizations,
+    settings: EvaluateVerbSettings | None = None,
+    *,
+    output: PathLike | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> Evaluation:
+    """Compare a table with the truth by the rules of the localization challenge.
+
+    Parameters
+    ----------
+    table : path or Localizations
+        What was found.
+    truth : path or Localizations
+        Where the emitters really are.
+    settings : EvaluateVerbSettings, optional
+        Tolerances and rules; or give them as options, for example `tolerance_nm=100`.
+    output : path, optional
+        Write the scores there as JSON, and a plot beside it as .png.
+    overwrite : bool
+        Whether existing files may be replaced.
+    **options : object
+        Fields of the settings.
+
+    Returns
+    -------
+    Evaluation
+        Jaccard, precision, recall, errors, efficiency; the same for random points; how true the uncertainties are.
+
+    Raises
+    ------
+    InputError
+        A file is no table, or lacks a column.
+    """
+    from stormcell.metrics import evaluate_localizations
+
+    wanted = build_settings(EvaluateVerbSettings, settings, options)
+    paths = _prepare(output, overwrite)
+    found, true = (open_table(item, wanted.pixel_size_nm) for item in (table, truth))
+    score = evaluate_localizations(found, true, wanted.evaluation)
+    if output is not None:
+        from stormcell.io.documents import write_json
+        from stormcell.io.writing import write_bytes
+
+        write_json(paths[0], score.to_dict(), overwrite)
+        write_bytes(paths[1], _plot(score), overwrite)
+    return score
+
+
+def plot_path(output: PathLike) -> Path:
+    """Name the plot that goes with a file of scores.
+
+    Parameters
+    ----------
+    output : path
+        The JSON file.
+
+    Returns
+    -------
+    Path
+        Beside it, ending in .png.
+    """
+    return Path(output).with_suffix(".png")
+
+
+def _prepare(output: PathLike | None, overwrite: bool) -> tuple[Path, Path]:
+    from stormcell.errors import OutputError
+    from stormcell.io.writing import check_writable
+
+    if output is None:
+        return Path(), Path()
+    if Path(output).suffix.lower() != ".json":
+        msg = f"expected a name ending in .json for the scores, got {Path(output).name}; choose one"
+        raise OutputError(msg)
+    paths = (Path(output), plot_path(output))
+    for path in paths:
+        check_writable(path, overwrite)
+    return paths
+
+
+def _plot(score: Evaluation) -> bytes:
+    """Draw the scores against the tolerance, with those of random points."""
+    from stormcell.rendering.plots import Curve, plot_curves
+
+    levels = sorted((score, *score.further), key=lambda item: item.tolerance_nm)
+    chance = sorted(score.random, key=lambda item: item.tolerance_nm)
+    tolerance = [item.tolerance_nm for item in levels]
+    curves = [Curve(tolerance, [getattr(item, name) for item in levels], name) for name in _SHOWN]
+    curves.append(Curve(tolerance, [item.jaccard for item in chance], "jaccard of random points"))
+    return plot_curves(curves, "tolerance [nm]", "score", y_limits=(0, 1))
+
+
+_SHOWN = ("jaccard", "precision", "recall")

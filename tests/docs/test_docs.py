@@ -1,0 +1,63 @@
+"""README and the pages are executed: Python blocks as they stand, shell blocks line by line."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stormcell.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return [(match[1], match[2]) for match in FENCE.finditer(page.read_text(encoding="utf-8"))]
+
+
+@pytest.fixture(scope="module")
+def example_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the pages talk about: movie.tif with its pixel size and camera, truth.parquet."""
+    from stormcell.io.tables import write_table
+    from stormcell.workflows.demo import DemoVerbSettings, _write_movie
+    from stormcell.workflows.demo_movie import simulate_demo_movie
+
+    folder = tmp_path_factory.mktemp("examples")
+    movie = simulate_demo_movie(DemoVerbSettings(n_frames=40, field_px=32, density_per_um2=0.3, n_microtubules=3))
+    _write_movie(movie, folder / "movie.tif", overwrite=False)
+    write_table(movie.truth, folder / "truth.parquet")
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore::stormcell.errors.StormcellWarning")
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
+def test_page_runs(page: Path, example_files: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    shutil.copytree(example_files, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__page__"}
+    for language, text in blocks(page):
+        if language == "python":
+            exec(compile(text, str(page), "exec"), namespace)
+        elif language == "sh":
+            for line in filter(None, text.splitlines()):
+                run_line(line)
+
+
+def run_line(line: str) -> None:
+    words = shlex.split(line, comments=True)
+    if words[0] == "make":
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    else:
+        assert words[0] == "stormcell", line
+        assert main(words[1:]) == 0, line
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
