@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from stormcell.physics.psf.bank import BankRow, PSFBank, bank_from_densities
-from stormcell.physics.psf.diffraction import OpticsSettings, Pupil
+from stormcell.physics.psf.diffraction import Pupil
+from stormcell.physics.psf.settings import OpticsSettings
 from stormcell.physics.psf.spline_table import fine_offsets_px
 
 CAMERA_PIXEL_SIZE_NM = 100.0
