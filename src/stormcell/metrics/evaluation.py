@@ -165,14 +165,15 @@ def evaluate_localizations(
     table = table if n_not_finite == 0 else table.take(finite)
     judge = _Judge(truth, field or truth.grid or table.grid, settings)
     tolerances = (settings.tolerance_nm, *settings.further_tolerances_nm)
-    scores = [judge.score(table, tolerance) for tolerance in tolerances]
+    pairs = {one: judge.pairs(table, one) for one in {*tolerances, settings.quality_tolerance_nm}}
+    scores = [judge.score(table, tolerance, *pairs[tolerance]) for tolerance in tolerances]
     scattered = _scattered(table, truth, judge.field, settings.seed)
     main = {item.name: getattr(scores[0], item.name) for item in fields(DetectionScore)}
     return Evaluation(
         **main,
         further=tuple(scores[1:]),
-        random=tuple(judge.score(scattered, tolerance) for tolerance in tolerances),
-        quality=judge.quality(table),
+        random=tuple(judge.score(scattered, one, *judge.pairs(scattered, one)) for one in tolerances),
+        quality=judge.quality(table, pairs[settings.quality_tolerance_nm][0]),
         frames=_frame_counts(table, truth),
         rmsmd_nm=rmsmd(table.positions_nm, truth.positions_nm),
         n_not_finite=n_not_finite,
@@ -199,16 +200,14 @@ class _Judge:
         kept = matches.take(self.counts_in_truth[matches.truth_row])
         return kept, len(kept) + int(n_alone)
 
-    def score(self, table: Localizations, tolerance_nm: float) -> DetectionScore:
-        matches, n_table = self.pairs(table, tolerance_nm)
+    def score(self, table: Localizations, tolerance_nm: float, matches: Matches, n_table: int) -> DetectionScore:
         with_depth = has_depth(table, self.truth)
         found = points_of(table, with_depth).xyz_nm[matches.table_row]
         true = points_of(self.truth, with_depth).xyz_nm[matches.truth_row]
         n_truth = int(np.count_nonzero(self.counts_in_truth))
         return score_pairs(tolerance_nm, found - true, n_table, n_truth, with_depth)
 
-    def quality(self, table: Localizations) -> dict[str, PairQuality]:
-        matches, _ = self.pairs(table, self.settings.quality_tolerance_nm)
+    def quality(self, table: Localizations, matches: Matches) -> dict[str, PairQuality]:
         emitters = points_of(self.truth, with_depth=False)
         isolated = count_close(emitters, emitters, self.settings.isolation_nm)[matches.truth_row] == 1
         groups = {"all": np.ones(len(matches), np.bool_), "isolated": isolated, "crowded": ~isolated}
