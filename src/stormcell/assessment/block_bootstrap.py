@@ -43,7 +43,6 @@ def bootstrap_match(
     blur: Blur,
     fit: RsfFit,
     reference: NDArray[Any],
-    use: NDArray[np.bool_] | None,
     resampling: Resampling,
 ) -> dict[str, tuple[float, float]]:
     """Give 90 % intervals of the match.
@@ -56,8 +55,6 @@ def bootstrap_match(
         The fit to judge.
     reference : ndarray
         Wide-field pixels.
-    use : ndarray or None
-        Mask of the pixels that count.
     resampling : Resampling
         How to draw.
 
@@ -68,8 +65,6 @@ def bootstrap_match(
         8 blocks. The width of each resampling is the vertex of a parabola through 5 widths within 10 %.
     """
     labels = _blocks(reference.shape, resampling.block_px)
-    if use is not None:
-        labels = np.where(use, labels, -1)
     is_held = fit.held
     steps = (1.0,) if is_held else _STEPS
     centre = float(np.mean(reference))
@@ -109,12 +104,11 @@ def _blocks(shape: tuple[int, ...], block_px: int) -> NDArray[np.int64]:
 def _block_sums(
     values: NDArray[Any], reference: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Shape (blocks, 6) as `match_sums` takes them; blocks without a pixel are left out."""
-    inside = labels >= 0
-    block, b, r = labels[inside], values[inside].astype(np.float64), reference[inside]
+    """Shape (blocks, 6) as `match_sums` takes them."""
+    block, b, r = labels.ravel(), values.ravel().astype(np.float64), reference.ravel()
     columns = [np.bincount(block, weights=w) for w in (np.ones_like(b), b, r, b * b, b * r, r * r)]
     table: NDArray[np.float64] = np.stack(columns, axis=1).astype(np.float64)
-    return table[table[:, 0] > 0]
+    return table
 
 
 def _vertex(costs: list[float]) -> float:

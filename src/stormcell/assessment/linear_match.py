@@ -55,22 +55,20 @@ def match_sums(sums: NDArray[np.float64]) -> LinearMatch:
     return LinearMatch(alpha, r / n - alpha * b / n, math.sqrt(rest), rsp)
 
 
-def match_images(image: NDArray[Any], reference: NDArray[Any], use: NDArray[np.bool_] | None = None) -> LinearMatch:
+def match_images(image: NDArray[Any], reference: NDArray[Any]) -> LinearMatch:
     """Match an image to a reference.
 
     Parameters
     ----------
     image, reference : ndarray
         Same shape.
-    use : ndarray, optional
-        Boolean mask of the pixels that count; all where None.
 
     Returns
     -------
     LinearMatch
-        Least squares over those pixels.
+        Least squares over all pixels.
     """
-    b, r = (x.astype(np.float64) if use is None else x[use].astype(np.float64) for x in (image, reference))
+    b, r = image.astype(np.float64), reference.astype(np.float64)
     # Means are taken off first: squares of large offsets would eat the digits.
     mb, mr = float(b.mean()), float(r.mean())
     b, r = b - mb, r - mr

@@ -66,7 +66,6 @@ class RsfFit:
 def fit_rsf(
     blur: Blur,
     reference: NDArray[Any],
-    use: NDArray[np.bool_] | None,
     bounds_px: tuple[float, float],
     *,
     elliptical: bool = False,
@@ -79,8 +78,6 @@ def fit_rsf(
         Gives the blurred values.
     reference : ndarray
         Wide-field pixels.
-    use : ndarray or None
-        Mask of the pixels that count.
     bounds_px : tuple of float
         Smallest and largest standard deviation; equal ones hold it.
     elliptical : bool
@@ -96,26 +93,26 @@ def fit_rsf(
 
     def cost(log_sigma: float) -> float:
         sigma = math.exp(log_sigma)
-        return -match_images(blur.values((sigma, sigma)), reference, use).rsp
+        return -match_images(blur.values((sigma, sigma)), reference).rsp
 
     if high <= low * (1 + 1e-9):
-        return _at(blur, reference, use, (low, low), bounds_px, held=True)
+        return _at(blur, reference, (low, low), bounds_px, held=True)
     grid = np.linspace(math.log(low), math.log(high), _N_SCAN)
     best = int(np.argmin([cost(point) for point in grid]))
     ends = (grid[max(best - 1, 0)], grid[min(best + 1, _N_SCAN - 1)])
     sigma = math.exp(float(minimize_scalar(cost, bounds=ends, method="bounded", options={"xatol": 2e-4}).x))
     pair = (sigma, sigma)
     if elliptical:
-        pair = _elliptical(blur, reference, use, bounds_px, sigma)
-    return _at(blur, reference, use, pair, bounds_px, held=False)
+        pair = _elliptical(blur, reference, bounds_px, sigma)
+    return _at(blur, reference, pair, bounds_px, held=False)
 
 
 def _elliptical(
-    blur: Blur, reference: NDArray[Any], use: NDArray[np.bool_] | None, bounds_px: tuple[float, float], start: float
+    blur: Blur, reference: NDArray[Any], bounds_px: tuple[float, float], start: float
 ) -> tuple[float, float]:
     def cost(log_sigma: NDArray[np.float64]) -> float:
         sigma = (math.exp(log_sigma[0]), math.exp(log_sigma[1]))
-        return -match_images(blur.values(sigma), reference, use).rsp
+        return -match_images(blur.values(sigma), reference).rsp
 
     limits = [(math.log(bounds_px[0]), math.log(bounds_px[1]))] * 2
     simplex = np.clip(math.log(start) + np.array([[0.0, 0.0], [0.1, -0.1], [0.1, 0.1]]), *limits[0])
@@ -128,7 +125,6 @@ def _elliptical(
 def _at(
     blur: Blur,
     reference: NDArray[Any],
-    use: NDArray[np.bool_] | None,
     sigma_px: tuple[float, float],
     bounds_px: tuple[float, float],
     *,
@@ -136,4 +132,4 @@ def _at(
 ) -> RsfFit:
     values = blur.values(sigma_px)
     at_limit = not held and (min(sigma_px) < bounds_px[0] * 1.01 or max(sigma_px) > bounds_px[1] / 1.01)
-    return RsfFit(sigma_px, match_images(values, reference, use), values, held, at_limit)
+    return RsfFit(sigma_px, match_images(values, reference), values, held, at_limit)

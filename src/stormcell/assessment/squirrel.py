@@ -25,11 +25,11 @@ from pydantic import Field, model_validator
 from stormcell.assessment.aligned_fit import AlignedFit, Search, align_and_fit
 from stormcell.assessment.block_bootstrap import Resampling, bootstrap_match
 from stormcell.assessment.camera_noise import CameraNoise
-from stormcell.assessment.common_field import CommonField, common_field
 from stormcell.assessment.cosine_field import CosineField
 from stormcell.assessment.error_drawing import draw_maps
 from stormcell.assessment.measured_rsf import blur_by_measured, equivalent_sigma_nm
 from stormcell.assessment.nanopyx_convention import NanopyxNumbers, nanopyx_numbers
+from stormcell.assessment.shared_field import SharedField, shared_field
 from stormcell.errors import InputError
 from stormcell.settings import Settings
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 # With a measured RSF, frequencies a Gaussian of this many wide-field pixels would suppress are dropped.
 _MEASURED_BAND = 0.3
+_MARGIN_PX = 3
+_MIN_SIDE_FOR_MARGIN_PX = 32
 
 
 class SquirrelSettings(Settings):
@@ -57,8 +59,9 @@ class SquirrelSettings(Settings):
     """Let the RSF differ along y and x."""
     max_shift_px: float = Field(default=2.0, ge=0)
     """Largest misalignment that is looked for and undone, in wide-field pixels; 0 takes the images as aligned."""
-    margin_px: int = Field(default=0, ge=0)
-    """Wide-field pixels along the edges that do not count, because light from outside the field reaches them."""
+    margin_px: int | None = Field(default=None, ge=0)
+    """Wide-field pixels along the edges that do not count, because light from outside the field reaches them; by
+    default 3 where the field is at least 32 pixels wide, else none."""
     partial_field: bool = False
     """Allow images whose fields differ by more than one wide-field pixel, and compare their overlap."""
     n_bootstrap: int = Field(default=200, ge=0, le=10_000)
@@ -95,7 +98,7 @@ class ErrorMap:
     convolved : SRImage
         `matched` blurred by the RSF and integrated over a wide-field pixel.
     rse, rsp : float
-        Root mean squared error and Pearson correlation on the wide-field grid.
+        Root mean squared error and Pearson correlation on the wide-field grid, without the margin.
     rsf_sigma_nm : float
         Standard deviation of the RSF before integration over the pixel (geometric mean of both axes).
     rsf_sigma_y_nm, rsf_sigma_x_nm : float
@@ -162,23 +165,23 @@ def error_map(
         The images cannot be compared: constant, not finite, of different fields, or the pixel sizes do not fit.
     """
     settings = settings or SquirrelSettings()
-    common = common_field(sr, widefield, partial=settings.partial_field)
-    narrowest = 0.5 * common.ratio
+    shared = shared_field(sr, widefield, partial=settings.partial_field)
+    narrowest = 0.5 * shared.ratio
     if rsf is None:
-        bounds = _bounds_px(common, settings)
-        cosines = CosineField(common.sr.pixels, min(bounds[0], narrowest))
+        bounds = _bounds_px(shared, settings)
+        cosines = CosineField(shared.sr.pixels, min(bounds[0], narrowest))
     else:
         bounds = (0.0, 0.0)
-        cosines = CosineField(blur_by_measured(common.sr, rsf), _MEASURED_BAND * common.ratio)
-    search = Search(bounds, settings.elliptical, settings.max_shift_px, settings.margin_px)
-    aligned = align_and_fit(common, cosines, search)
+        cosines = CosineField(blur_by_measured(shared.sr, rsf), _MEASURED_BAND * shared.ratio)
+    search = Search(bounds, settings.elliptical, settings.max_shift_px, _margin_px(shared, settings))
+    aligned = align_and_fit(shared, cosines, search)
     numbers = None
-    if rsf is None and common.sr is sr and common.widefield is widefield:
+    if rsf is None and shared.sr is sr and shared.widefield is widefield:
         numbers = nanopyx_numbers(cosines, sr.pixels, widefield.pixels, narrowest)
-    sigma_nm = tuple(sigma * common.sr.sr_pixel_size_nm for sigma in aligned.fit.sigma_px)
+    sigma_nm = tuple(sigma * shared.sr.sr_pixel_size_nm for sigma in aligned.fit.sigma_px)
     if rsf is not None:
         sigma_nm = (equivalent_sigma_nm(rsf),) * 2
-    return _assemble(common, cosines, aligned, settings, (sigma_nm[0], sigma_nm[1]), numbers)
+    return _assemble(shared, cosines, aligned, settings, (sigma_nm[0], sigma_nm[1]), numbers)
 
 
 def error_maps(
@@ -218,16 +221,22 @@ def error_maps(
     return [error_map(sr, wide, settings, rsf=rsf) for sr, wide in zip(sr_images, each, strict=True)]
 
 
-def _bounds_px(common: CommonField, settings: SquirrelSettings) -> tuple[float, float]:
+def _margin_px(shared: SharedField, settings: SquirrelSettings) -> int:
+    if settings.margin_px is not None:
+        return settings.margin_px
+    return _MARGIN_PX if min(shared.widefield.pixels.shape) >= _MIN_SIDE_FOR_MARGIN_PX else 0
+
+
+def _bounds_px(shared: SharedField, settings: SquirrelSettings) -> tuple[float, float]:
     """Widths searched for, in super-resolution pixels."""
     if settings.rsf_sigma_nm is not None:
-        held = settings.rsf_sigma_nm / common.sr.sr_pixel_size_nm
+        held = settings.rsf_sigma_nm / shared.sr.sr_pixel_size_nm
         return held, held
-    return settings.min_rsf_sigma_px * common.ratio, settings.max_rsf_sigma_px * common.ratio
+    return settings.min_rsf_sigma_px * shared.ratio, settings.max_rsf_sigma_px * shared.ratio
 
 
 def _assemble(
-    common: CommonField,
+    shared: SharedField,
     cosines: CosineField,
     aligned: AlignedFit,
     settings: SquirrelSettings,
@@ -235,8 +244,8 @@ def _assemble(
     numbers: NanopyxNumbers | None,
 ) -> ErrorMap:
     fit, match = aligned.fit, aligned.fit.match
-    size_nm = common.widefield.sr_pixel_size_nm
-    maps = draw_maps(common, cosines, aligned, settings.noise)
+    size_nm = shared.widefield.sr_pixel_size_nm
+    maps = draw_maps(shared, cosines, aligned, settings.noise)
     return ErrorMap(
         **maps,
         rse=match.rse,
@@ -248,22 +257,22 @@ def _assemble(
         beta=match.beta,
         shift_x_nm=aligned.shift_px[1] * size_nm,
         shift_y_nm=aligned.shift_px[0] * size_nm,
-        intervals=_intervals(common, aligned, settings),
+        intervals=_intervals(shared, aligned, settings),
         nanopyx=numbers,
         warnings=(*aligned.warnings, *_doubts(fit, settings)),
     )
 
 
 def _intervals(
-    common: CommonField, aligned: AlignedFit, settings: SquirrelSettings
+    shared: SharedField, aligned: AlignedFit, settings: SquirrelSettings
 ) -> dict[str, tuple[float, float]]:
     if settings.n_bootstrap == 0 or aligned.fit.match.rsp <= 0:
         return {}
     resampling = Resampling(settings.n_bootstrap, settings.block_px, settings.seed)
-    found = bootstrap_match(aligned.blur, aligned.fit, common.widefield.pixels, aligned.use, resampling)
+    found = bootstrap_match(aligned.blur, aligned.fit, aligned.reference, resampling)
     if "rsf_sigma_px" in found:
         low, high = found.pop("rsf_sigma_px")
-        size_nm = common.sr.sr_pixel_size_nm
+        size_nm = shared.sr.sr_pixel_size_nm
         found["rsf_sigma_nm"] = (low * size_nm, high * size_nm)
     return found
 

@@ -43,7 +43,8 @@ class Shift:
     correlation : float
         Pearson correlation of the tapered images at that shift, -1 to 1.
     significance : float
-        The correlation in units of the standard deviation that unrelated images with the same spectra would give.
+        The correlation (its Fisher transform) in units of the standard deviation that unrelated images with the same
+        spectra would give.
     """
 
     y_px: float
@@ -98,7 +99,7 @@ def estimate_shift(
     coarse = correlation_map(fa, fb, shape, limit)
     row, column = (int(index) for index in np.unravel_index(int(np.argmax(coarse)), coarse.shape))
     found = float(coarse[row, column] / np.sqrt((wa**2).sum() * (wb**2).sum()))
-    significance = found / _chance(fa, fb)
+    significance = float(np.arctanh(np.clip(found, -0.999999, 0.999999))) / _chance(fa, fb)
     if significance < min_significance:
         msg = (
             f"expected two images of the same field, but their best correlation within {max_shift_px:g} px is "

@@ -21,7 +21,7 @@ _MIN_WIDEFIELD_PIXELS = 8
 
 
 @dataclass(frozen=True)
-class CommonField:
+class SharedField:
     """Two images cut to the field they share.
 
     Parameters
@@ -49,7 +49,7 @@ class CommonField:
         return _centres_in(self.sr.grid, self.widefield.grid)
 
 
-def common_field(sr: SRImage, widefield: SRImage, *, partial: bool = False) -> CommonField:
+def shared_field(sr: SRImage, widefield: SRImage, *, partial: bool = False) -> SharedField:
     """Check two images and cut them to their common field.
 
     Parameters
@@ -63,7 +63,7 @@ def common_field(sr: SRImage, widefield: SRImage, *, partial: bool = False) -> C
 
     Returns
     -------
-    CommonField
+    SharedField
         Whole pixels of both.
 
     Raises
@@ -94,7 +94,7 @@ def common_field(sr: SRImage, widefield: SRImage, *, partial: bool = False) -> C
         raise InputError(msg)
     for image, name in ((fine, "super-resolution"), (wide, "wide-field")):
         _check_structure(image.pixels, name)
-    return CommonField(fine, wide)
+    return SharedField(fine, wide)
 
 
 def _check_pixels(pixels: NDArray[np.float32], name: str) -> None:
