@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 _WIDTH, _HEIGHT = 360, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 12, 44
 
 
 @dataclass(frozen=True)
@@ -194,13 +194,13 @@ def _svg(marks: str, x_range: tuple[float, float], y_range: tuple[float, float],
         )
     for tick in ticks(*x_range):
         x = f"{_x(tick, x_range):.1f}"
-        parts.append(f'<text class="tick" x="{x}" y="{bottom + 14}" text-anchor="middle">{_number(tick)}</text>')
+        parts.append(f'<text class="tick" x="{x}" y="{bottom + 16}" text-anchor="middle">{_number(tick)}</text>')
     middle = (_LEFT + right) / 2
     parts.append(
         f'<text class="label" x="{middle}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(text.x_label)}</text>'
     )
     parts.append(
-        f'<text class="label" transform="translate(11 {(bottom + _TOP) / 2}) rotate(-90)" '
+        f'<text class="label" transform="translate(13 {(bottom + _TOP) / 2}) rotate(-90)" '
         f'text-anchor="middle">{escape(text.y_label)}</text>'
     )
     axis = f'<line class="axis" x1="{_LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>'

@@ -29,13 +29,13 @@ h3 { font-size: 15px; margin: 0 0 6px; font-weight: 600; }
 .verdict.good { border-color: var(--good); background: var(--goodpaper); }
 .verdict.caution { border-color: var(--caution); background: var(--cautionpaper); }
 .verdict.poor { border-color: var(--poor); background: var(--poorpaper); }
-.numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 0; }
+.numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: 12px; margin: 0; }
 .numbers div { background: var(--card); border: 1px solid var(--rule); border-radius: 10px; padding: 12px 14px; }
 .numbers dt { color: var(--soft); font-size: 13px; }
 .numbers dd { margin: 0; font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.numbers .unit { font-size: 14px; font-weight: 400; color: var(--soft); }
+.numbers .unit { display: block; font-size: 13px; font-weight: 400; color: var(--soft); white-space: normal; }
 .pictures { display: grid; grid-template-columns: repeat(2, 1fr); gap: 16px; }
-.zooms { display: grid; grid-template-columns: repeat(3, 1fr); gap: 16px; }
+.zooms { display: grid; grid-template-columns: repeat(2, 1fr); gap: 16px; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 16px; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--rule); border-radius: 10px; overflow: hidden; }
 figure img { display: block; width: 100%; height: auto; background: #000; image-rendering: auto; }
@@ -44,10 +44,10 @@ figcaption { padding: 10px 14px 12px; font-size: 14px; color: var(--soft); }
 figcaption b { color: var(--ink); display: block; }
 .charts figure { padding: 14px 10px 2px; }
 .charts figcaption { padding: 2px 6px 10px; }
-svg.chart { display: block; width: 100%; height: auto; font: 10.5px system-ui, sans-serif; }
+svg.chart { display: block; width: 100%; height: auto; font: 12px system-ui, sans-serif; }
 svg .bars rect { fill: var(--accent); opacity: .85; }
 svg text { fill: var(--soft); }
-svg .label { fill: var(--ink); font-size: 11px; }
+svg .label { fill: var(--ink); font-size: 12.5px; }
 svg .grid { stroke: var(--rule); stroke-width: 1; }
 svg .axis { stroke: var(--soft); stroke-width: 1; }
 svg .expected { stroke: var(--accent2); stroke-width: 1.6; stroke-dasharray: 5 4; }

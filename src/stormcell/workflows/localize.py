@@ -5,8 +5,11 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from stormcell.data.provenance import Quantity
 from stormcell.errors import DataQualityWarning, NoLocalizationsWarning
+from stormcell.localization.flags import FLAGS
 from stormcell.localization.pipeline import LocalizationSettings
 from stormcell.workflows.camera import MovieContext, resolve_movie
 from stormcell.workflows.movie_settings import MovieSettings
@@ -19,13 +22,13 @@ from stormcell.workflows.survey import Survey
 from stormcell.workflows.write import write
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from stormcell.data.frame_stack import FrameStack
     from stormcell.data.localizations import Localizations
     from stormcell.data.provenance import Source
     from stormcell.localization.pipeline import LocalizationResult
     from stormcell.workflows.progress import Progress
+
+_MANY_POOR_FITS = 0.2
 
 
 class LocalizeVerbSettings(MovieSettings):
@@ -127,7 +130,32 @@ def localize_surveyed(
     if not found.table.n_rows:
         sentence = "nothing was found: no spot stands clearly above the background; the table is empty"
         warnings.warn(sentence, NoLocalizationsWarning, stacklevel=3)
+    share = poor_fit_share(found.table)
+    if share > _MANY_POOR_FITS:
+        sentence = (
+            f"{share:.0%} of the fits do not look like one emitter on a flat background: spots overlap, or the PSF "
+            "is no Gaussian; positions there are pulled together and their uncertainties are too small"
+        )
+        warnings.warn(sentence, DataQualityWarning, stacklevel=3)
     return found.table, _psf_sigma(found, pixel_size_nm)
+
+
+def poor_fit_share(table: Localizations) -> float:
+    """Count the fits whose residual is out of the range of a single emitter.
+
+    Parameters
+    ----------
+    table : Localizations
+        With `flags`.
+
+    Returns
+    -------
+    float
+        Share of the rows, 0 to 1.
+    """
+    if not table.n_rows or "flags" not in table:
+        return 0.0
+    return float(np.mean((table["flags"] & FLAGS["poor_fit"].mask) != 0))
 
 
 def _psf_sigma(found: LocalizationResult, pixel_size_nm: float) -> Quantity:

@@ -115,14 +115,14 @@ def zoom_pictures(image: SRImage, widefield: SRImage | None) -> tuple[Picture, .
     Returns
     -------
     tuple of Picture
-        At most three; none for an empty image or a tiny field.
+        At most four; none for an empty image or a tiny field.
     """
     size_nm = max(_MIN_ZOOM_SHARE * max(image.grid.extent_nm), 40 * image.sr_pixel_size_nm)
     if not image.pixels.any() or size_nm > 0.7 * min(image.grid.extent_nm):
         return ()
     limits = contrast_limits(image.pixels)
     pictures = []
-    for number, (y_nm, x_nm) in enumerate(brightest_regions(image, size_nm, 3), start=1):
+    for number, (y_nm, x_nm) in enumerate(brightest_regions(image, size_nm, 4), start=1):
         near = zoom(image, (y_nm, x_nm), size_nm)
         drawn = draw_image(near, SR_COLOURS, limits=limits, side_px=_ZOOM_PX)
         if widefield is not None:

@@ -124,7 +124,7 @@ def verdict(numbers: dict[str, float], n_doubts: int) -> Verdict:
         return Verdict("Nothing was found: no spot in this movie stands clearly above its background.", "poor")
     found = f"{n_rows:,} localizations in {int(numbers['n_frames']):,} frames"
     if "median_uncertainty_nm" in numbers:
-        found += f", each known to about {numbers['median_uncertainty_nm']:.0f} nm"
+        found += f", each known to about {numbers['median_uncertainty_nm']:.0f} nm by its fit"
     rsp = numbers.get("rsp", math.nan)
     if math.isnan(rsp):
         return Verdict(f"{found}. The picture could not be compared with a wide-field image.", "caution")
