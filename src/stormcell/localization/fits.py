@@ -11,9 +11,10 @@ from numba import njit, prange
 
 from stormcell.errors import InputError
 from stormcell.localization.flags import FLAGS
-from stormcell.localization.lsq import sandwich_deviations
-from stormcell.localization.mle import goodness, maximize, standard_deviations
+from stormcell.localization.lsq import sandwich_covariance
+from stormcell.localization.mle import covariance, goodness, maximize
 from stormcell.localization.mle_kernel import poisson_information, tie_sigmas
+from stormcell.localization.small_sample import expected_spread, subtract_bias
 from stormcell.localization.starts import at_bounds, load_pixels, set_bounds, start_values
 from stormcell.physics.gaussian import CameraNoise, FitSigma
 
@@ -180,20 +181,28 @@ def _fit_one(
 ) -> None:
     scratch, small = work
     uncertainty, crlb = deviations
+    spread, bound = small[18:24], small[24:30]
     n_free, factor, squares = int(plan[0]), plan[1], plan[6] > 0.0
     iterations, converged = maximize(pixels, bounds, n_free, squares, scratch, small, theta)
-    if squares:
-        sandwich_deviations(theta, pixels, n_free, factor, scratch, small, uncertainty)
-        poisson_information(theta, pixels, scratch, small[:6], small[12])
-        if n_free == 5:
-            tie_sigmas(small[:6], small[12])
-    standard_deviations(theta, n_free, factor, small, crlb)
-    if not squares:
-        uncertainty[:] = crlb
     quality[0], quality[1], quality[5] = goodness(theta, pixels, factor, n_free, scratch)
     quality[2] = iterations
     quality[3] = 1.0 if converged else 0.0
     quality[4] = at_bounds(theta, bounds, n_free)
+    if squares:
+        sandwich_covariance(theta, pixels, n_free, factor, scratch, small, spread)
+        poisson_information(theta, pixels, scratch, small[:6], small[12])
+        if n_free == 5:
+            tie_sigmas(small[:6], small[12])
+        covariance(theta, n_free, factor, small, bound)
+    else:
+        regular = covariance(theta, n_free, factor, small, bound)
+        spread[:] = bound
+        if regular and converged and quality[4] == 0.0:
+            subtract_bias(pixels, n_free, scratch, small, spread, theta)
+    expected_spread(theta, n_free, spread, uncertainty)
+    crlb[:] = math.nan
+    for k in range(6 if n_free > 4 else 4):
+        crlb[k] = math.sqrt(bound[k, k])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
@@ -210,7 +219,7 @@ def _fit_all(
     """Fit every region; plan is (free parameters, F^2, sigma x, y, lowest, highest sigma factor, least squares)."""
     n_spots, side_y, side_x = rois.shape
     for task in prange((n_spots + _SPOTS_PER_TASK - 1) // _SPOTS_PER_TASK):
-        work = (np.zeros((9, side_x + side_y + 2)), np.zeros((24, 6)))
+        work = (np.zeros((13, side_x + side_y + 2)), np.zeros((30, 6)))
         pixels = np.zeros((3, side_y, side_x))
         bounds = np.zeros((2, 6))
         for i in range(task * _SPOTS_PER_TASK, min((task + 1) * _SPOTS_PER_TASK, n_spots)):

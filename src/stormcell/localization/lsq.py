@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 
 from numba import njit
 
-from stormcell.localization.mle_kernel import SUM_MATH, add_row, cholesky_scaled, solve_scaled, tie_sigmas
+from stormcell.localization.mle_kernel import (
+    SUM_MATH,
+    add_row,
+    cholesky_scaled,
+    solve_scaled,
+    tie_sigmas,
+    to_physical_units,
+)
 from stormcell.physics.gaussian import axis_profiles
 
 if TYPE_CHECKING:
@@ -72,7 +79,7 @@ def squares_information(
         As in `poisson_information`.
     """
     n_y, n_x = pixels.shape[1], pixels.shape[2]
-    along_x, along_y = scratch[3:6], scratch[6:9]
+    along_x, along_y = scratch[3:6], scratch[8:11]
     axis_profiles(theta, n_x, n_y, scratch, along_x, along_y)
     fisher[:] = 0.0
     score[:] = 0.0
@@ -87,7 +94,7 @@ def squares_information(
 def _variance_information(
     theta: FloatArray, pixels: FloatArray, scratch: FloatArray, middle: FloatArray, unused: FloatArray
 ) -> None:
-    along_x, along_y = scratch[3:6], scratch[6:9]
+    along_x, along_y = scratch[3:6], scratch[8:11]
     weights = scratch[0, : pixels.shape[2]]
     middle[:] = 0.0
     for i in range(pixels.shape[1]):
@@ -99,7 +106,7 @@ def _variance_information(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sandwich_deviations(
+def sandwich_covariance(
     theta: FloatArray,
     pixels: FloatArray,
     n: int,
@@ -108,7 +115,7 @@ def sandwich_deviations(
     small: FloatArray,
     out: FloatArray,
 ) -> None:
-    """Compute the standard deviations of a least-squares fit from its two information matrices.
+    """Compute the covariance of a least-squares fit from its two information matrices.
 
     Parameters
     ----------
@@ -123,10 +130,10 @@ def sandwich_deviations(
     scratch, small : ndarray
         The working arrays of the fit as `maximize` leaves them, with `squares_information` of the last point.
     out : ndarray
-        Shape (6,), receives the standard deviations; NaN where there is none.
+        Shape (6, 6), receives the covariance of theta; 0 for what was held, NaN where the matrix is singular.
     """
     fisher, lower, unused, scale, column, held = small[:6], small[6:12], small[12], small[13], small[14], small[16]
-    middle = small[18:24]
+    middle = small[24:30]
     out[:] = math.nan
     held[:] = 0.0
     _variance_information(theta, pixels, scratch, middle, unused)
@@ -134,14 +141,16 @@ def sandwich_deviations(
         tie_sigmas(middle, unused)
     if not cholesky_scaled(fisher, n, held, scale, lower):
         return
+    out[:] = 0.0
     for k in range(n):
         column[:] = 0.0
         column[k] = 1.0
         solve_scaled(lower, scale, n, column, column)
-        variance = 0.0
         for a in range(n):
             for b in range(n):
-                variance += column[a] * column[b] * (middle[a, b] if a <= b else middle[b, a])
-        out[k] = math.sqrt(variance * excess_noise_factor) / (1.0 if k in (2, 3) else theta[2])
-    if n == 5:
-        out[5] = out[4]
+                out[k, a] += column[b] * excess_noise_factor * (middle[a, b] if a <= b else middle[b, a])
+    # rows hold H^-1 J; the other factor from the right
+    for k in range(n):
+        solve_scaled(lower, scale, n, out[k], column)
+        out[k, :n] = column[:n]
+    to_physical_units(theta, n, out)

@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING
 from numba import njit
 
 from stormcell.localization.lsq import squares_information
-from stormcell.localization.mle_kernel import cholesky_scaled, poisson_information, solve_scaled, tie_sigmas
+from stormcell.localization.mle_kernel import (
+    cholesky_scaled,
+    poisson_information,
+    solve_scaled,
+    tie_sigmas,
+    to_physical_units,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,22 +33,49 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 MAX_ITERATIONS = 60
+_TURNED = -0.5
+_PARALLEL = 0.5  # squared cosine
 _CONVERGED = 1e-6  # squared Newton decrement: a step of a thousandth of a standard deviation
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _hold_at_bounds(theta: FloatArray, score: FloatArray, bounds: FloatArray, n: int, held: FloatArray) -> None:
+def _scoring_step(theta: FloatArray, bounds: FloatArray, n: int, small: FloatArray) -> tuple[float, bool]:
+    """Solve for the step into row 14 of `small`; parameters at a border that would leave their range stay.
+
+    Returns the squared Newton decrement of the others (NaN where the information is singular, at least 1 where a
+    parameter was put onto its border), and whether all were free.
+    """
+    fisher, lower, score, scale, step, held = small[:6], small[6:12], small[12], small[13], small[14], small[16]
+    held[:] = 0.0
+    all_free, moved = True, False
+    for _ in range(n):
+        if not cholesky_scaled(fisher, n, held, scale, lower):
+            return math.nan, False
+        solve_scaled(lower, scale, n, score, step)
+        changed = False
+        for k in range(n):
+            # background and widths go to their border at once: the others can then adapt to it
+            goal = theta[k] if k < 3 else theta[k] + step[k] / (1.0 if k == 3 else theta[2])
+            if held[k] == 0.0 and (
+                (goal <= bounds[0, k] and step[k] < 0.0) or (goal >= bounds[1, k] and step[k] > 0.0)
+            ):
+                held[k] = 1.0
+                border = bounds[0, k] if step[k] < 0.0 else bounds[1, k]
+                moved = moved or theta[k] != border
+                theta[k] = border
+                changed = True
+        if not changed:
+            break
+        all_free = False
+    decrement = 0.0
     for k in range(n):
-        outward = (theta[k] <= bounds[0, k] and score[k] < 0.0) or (theta[k] >= bounds[1, k] and score[k] > 0.0)
-        held[k] = 1.0 if outward else 0.0
-        if outward:
-            score[k] = 0.0
+        decrement += score[k] * step[k]
+    return max(decrement, 1.0) if moved else decrement, all_free
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _believable(theta: FloatArray, step: FloatArray, n: int) -> float:
-    """Return the factor that shortens a step to where the quadratic model is worth believing."""
-    factor = 1.0
+def _believable(theta: FloatArray, step: FloatArray, factor: float, n: int) -> float:
+    """Shorten the factor of a step to where the quadratic model is worth believing."""
     for k in range(n):
         if k < 2:
             allowed = 0.8 * theta[4 + k]
@@ -58,18 +91,31 @@ def _believable(theta: FloatArray, step: FloatArray, n: int) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _move(base: FloatArray, step: FloatArray, factor: float, bounds: FloatArray, n: int, theta: FloatArray) -> None:
+def _move(theta: FloatArray, step: FloatArray, factor: float, bounds: FloatArray, n: int) -> None:
+    """Take a step as far as the bounds allow; `step` receives what was done."""
     for k in range(n):
-        theta[k] = min(max(base[k] + factor * step[k], bounds[0, k]), bounds[1, k])
+        before = theta[k]
+        theta[k] = min(max(before + factor * step[k], bounds[0, k]), bounds[1, k])
+        step[k] = theta[k] - before
     if n == 5:
         theta[5] = theta[4]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _slope_along(theta: FloatArray, score: FloatArray, step: FloatArray, n: int) -> float:
+def _take_back(theta: FloatArray, step: FloatArray, share: float, n: int) -> None:
+    """Undo a share of the step just taken."""
+    for k in range(n):
+        theta[k] -= share * step[k]
+        step[k] *= 1.0 - share
+    if n == 5:
+        theta[5] = theta[4]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _slope_along(score: FloatArray, step: FloatArray, electrons: float, n: int) -> float:
     slope = 0.0
     for k in range(n):
-        slope += score[k] * step[k] * (1.0 if k in (2, 3) else theta[2])
+        slope += score[k] * step[k] * (1.0 if k in (2, 3) else electrons)
     return slope
 
 
@@ -96,9 +142,9 @@ def maximize(
     squares : bool
         Minimize the sum of squares instead of the likelihood.
     scratch : ndarray
-        Shape (9, at least rows + columns + 2), overwritten.
+        Shape (13, at least rows + columns + 2), overwritten.
     small : ndarray
-        Shape (24, 6), overwritten; rows 0..5 hold the Fisher matrix at the last point.
+        Shape (30, 6), overwritten; rows 0..5 hold the Fisher matrix at the last point.
     theta : ndarray
         Shape (6,): start values, receives the maximum.
 
@@ -107,10 +153,8 @@ def maximize(
     tuple of int and bool
         Iterations, and whether they converged.
     """
-    fisher, lower, score, scale, step, base, held = (
-        small[:6], small[6:12], small[12], small[13], small[14], small[15], small[16]
-    )  # fmt: skip
-    factor, slope = 0.0, 0.0
+    fisher, score, step = small[:6], small[12], small[15]
+    slope, stretch, tries = 0.0, 1.0, 0
     for iteration in range(MAX_ITERATIONS):
         if squares:
             squares_information(theta, pixels, scratch, fisher, score)
@@ -118,36 +162,43 @@ def maximize(
             poisson_information(theta, pixels, scratch, fisher, score)
         if n == 5:
             tie_sigmas(fisher, score)
-        if iteration > 0:
-            now = _slope_along(theta, score, step, n)
-            if now < -0.5 * slope and factor > 0.02:
-                factor *= max(slope / (slope - now), 0.1)
-                _move(base, step, factor, bounds, n, theta)
-                continue
-        _hold_at_bounds(theta, score, bounds, n, held)
-        if not cholesky_scaled(fisher, n, held, scale, lower):
+        now = _slope_along(score, step, theta[2], n)
+        if iteration > 0 and now < _TURNED * slope and tries < 4:
+            # the slope along the step has turned around: go back to about where it is zero
+            _take_back(theta, step, min(1.0 - slope / (slope - now), 0.9), n)
+            tries += 1
+            continue
+        electrons = theta[2]
+        decrement, all_free = _scoring_step(theta, bounds, n, small)
+        if not math.isfinite(decrement):
             return iteration + 1, False
-        solve_scaled(lower, scale, n, score, step)
-        slope = 0.0
+        stretch = _next_stretch(stretch, slope, now, decrement, tries) if iteration > 0 and all_free else 1.0
         for k in range(n):
-            slope += score[k] * step[k]
-            base[k] = theta[k]
-            if k not in (2, 3):
-                step[k] /= theta[2]
-        if not math.isfinite(slope):
-            return iteration + 1, False
-        factor = _believable(theta, step, n)
-        _move(base, step, factor, bounds, n, theta)
-        if slope < _CONVERGED * (max(theta[3], 1.0) if squares else 1.0):
+            step[k] = small[14, k] / (1.0 if k in (2, 3) else electrons)
+        factor = _believable(theta, step, stretch, n)
+        _move(theta, step, factor, bounds, n)
+        if decrement < _CONVERGED * (max(theta[3], 1.0) if squares else 1.0):
             return iteration + 1, True
+        slope, stretch, tries = _slope_along(score, step, electrons, n), factor, 0
     return MAX_ITERATIONS, False
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def standard_deviations(
-    theta: FloatArray, n: int, excess_noise_factor: float, small: FloatArray, out: FloatArray
-) -> None:
-    """Invert the Fisher matrix left by `maximize` into standard deviations.
+def _next_stretch(stretch: float, slope: float, now: float, decrement: float, tries: int) -> float:
+    """Return how much longer than a scoring step the next one should be.
+
+    Expected and true curvature differ where spots are faint; the change of the slope over the last step tells by how
+    much, as long as the new step goes the same way (angles in the metric of the information matrix).
+    """
+    if tries > 0 or slope <= 0.0:
+        return 1.0
+    parallel = now * now > _PARALLEL * stretch * slope * decrement
+    return min(max(stretch / (1.0 - now / slope), 0.4), 20.0) if parallel and now < 0.98 * slope else 1.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def covariance(theta: FloatArray, n: int, excess_noise_factor: float, small: FloatArray, out: FloatArray) -> bool:
+    """Invert the Fisher matrix left by `maximize`.
 
     Parameters
     ----------
@@ -160,21 +211,27 @@ def standard_deviations(
     small : ndarray
         The working array of `maximize`.
     out : ndarray
-        Shape (6,), receives the standard deviations; NaN for parameters that were held or where the matrix is
-        singular. Parameters at a bound count as free here.
+        Shape (6, 6), receives the covariance of theta; 0 for what was held, NaN where the matrix is singular.
+        Parameters at a bound count as free here; a common sigma fills both sigma rows.
+
+    Returns
+    -------
+    bool
+        False where the matrix is singular.
     """
-    fisher, lower, scale, unit, held = small[:6], small[6:12], small[13], small[14], small[16]
-    out[:] = math.nan
+    fisher, lower, scale, column, held = small[:6], small[6:12], small[13], small[14], small[16]
+    out[:] = 0.0
     held[:] = 0.0
     if not cholesky_scaled(fisher, n, held, scale, lower):
-        return
+        out[:] = math.nan
+        return False
     for k in range(n):
-        unit[:] = 0.0
-        unit[k] = 1.0
-        solve_scaled(lower, scale, n, unit, unit)
-        out[k] = math.sqrt(unit[k] * excess_noise_factor) / (1.0 if k in (2, 3) else theta[2])
-    if n == 5:
-        out[5] = out[4]
+        column[:] = 0.0
+        column[k] = excess_noise_factor
+        solve_scaled(lower, scale, n, column, column)
+        out[k, :n] = column[:n]
+    to_physical_units(theta, n, out)
+    return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -204,7 +261,7 @@ def goodness(
     """
     log_likelihood, chi2, squares, n_valid = 0.0, 0.0, 0.0, 0.0
     for i in range(pixels.shape[1]):
-        height = theta[2] * scratch[6, i]
+        height = theta[2] * scratch[8, i]
         for j in range(pixels.shape[2]):
             if pixels[2, i, j] > 0.0:
                 expected = theta[3] + height * scratch[3, j] + pixels[1, i, j]

@@ -114,13 +114,13 @@ def poisson_information(
     pixels : ndarray
         Shape (3, rows, columns): data + s, s = v / F^2, and 1 where a pixel counts, else 0 (data and s finite there).
     scratch : ndarray
-        Shape (9, at least rows + columns + 2), overwritten; rows 3..5 and 6..8 receive the column and row profiles.
+        Shape (13, at least rows + columns + 2), overwritten; rows 3..5 and 8..10 receive the column and row profiles.
     fisher, score : ndarray
         Shapes (6, 6) and (6,), overwritten: upper triangle and gradient with respect to (electrons x, electrons y,
         electrons, background, electrons sigma_x, electrons sigma_y), x and y scaled by the current electron number.
     """
     n_y, n_x = pixels.shape[1], pixels.shape[2]
-    along_x, along_y = scratch[3:6], scratch[6:9]
+    along_x, along_y = scratch[3:6], scratch[8:11]
     axis_profiles(theta, n_x, n_y, scratch, along_x, along_y)
     fisher[:] = 0.0
     score[:] = 0.0
@@ -215,3 +215,29 @@ def solve_scaled(lower: FloatArray, scale: FloatArray, n: int, right: FloatArray
         out[i] = value / lower[i, i]
     for i in range(n):
         out[i] *= scale[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def to_physical_units(theta: FloatArray, n: int, out: FloatArray) -> None:
+    """Take the electron number out of a covariance, and fill in a common sigma.
+
+    Parameters
+    ----------
+    theta : ndarray
+        Shape (6,).
+    n : int
+        Free parameters.
+    out : ndarray
+        Shape (6, 6): covariance with positions and widths scaled by the electron number; changed in place.
+    """
+    for a in range(n):
+        for b in range(n):
+            if a not in (2, 3):
+                out[a, b] /= theta[2]
+            if b not in (2, 3):
+                out[a, b] /= theta[2]
+    if n == 5:
+        for a in range(5):
+            out[a, 5] = out[a, 4]
+            out[5, a] = out[4, a]
+        out[5, 5] = out[4, 4]

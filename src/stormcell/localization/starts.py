@@ -117,12 +117,12 @@ def start_values(
     sigma : ndarray
         Shape (2,): expected sigma along x and y in pixels.
     scratch : ndarray
-        Shape (9, at least rows + columns + 2), overwritten.
+        Shape (13, at least rows + columns + 2), overwritten.
     theta : ndarray
         Shape (6,), receives the start values.
     """
     n_y, n_x = pixels.shape[1], pixels.shape[2]
-    along_x, along_y = scratch[3:6], scratch[6:9]
+    along_x, along_y = scratch[3:6], scratch[8:11]
     background = _border_background(pixels)
     theta[0], theta[1] = start_xy[0], start_xy[1]
     if not (math.isfinite(theta[0]) and math.isfinite(theta[1])):
