@@ -1,0 +1,105 @@
+"""Dense networks as model folders, and whether a movie lies within what one was trained for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stormcell.errors import ModelError
+from stormcell.learning.model_folder import ModelCard, find_model, load_weights
+from stormcell.networks.dense import DenseArchitecture, DenseNet
+
+if TYPE_CHECKING:
+    from stormcell.data import Localizations
+
+
+@dataclass(frozen=True)
+class DenseModel:
+    """A dense network with its card.
+
+    Parameters
+    ----------
+    card : ModelCard
+        What it was trained on and how well it does.
+    network : DenseNet
+        With its weights.
+    """
+
+    card: ModelCard
+    network: DenseNet
+
+
+def load_dense_model(name: str) -> DenseModel:
+    """Load a dense network.
+
+    Parameters
+    ----------
+    name : str
+        Name of a shipped model, or a model folder.
+
+    Returns
+    -------
+    DenseModel
+        Checked and ready.
+
+    Raises
+    ------
+    ModelError
+        There is no such model, it is damaged, or it is for another task.
+    """
+    card, weights = load_weights(find_model(name))
+    if (card.architecture, card.architecture_version) != (DenseNet.name, DenseNet.version):
+        msg = (
+            f"expected a model of architecture {DenseNet.name} version {DenseNet.version}, got "
+            f"{card.architecture} version {card.architecture_version} in {name}; choose another model"
+        )
+        raise ModelError(msg)
+    sizes = card.sizes
+    architecture = DenseArchitecture(widths=tuple(sizes["widths"]), n_condition=int(sizes["n_condition"]))
+    network = DenseNet(architecture)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        msg = f"the weights of the model {name} do not fit its card; copy the model folder again"
+        raise ModelError(msg) from error
+    return DenseModel(card, network.eval())
+
+
+def range_warnings(card: ModelCard, table: Localizations, psf_sigma_px: float | None = None) -> list[str]:
+    """Say in words where a movie lies outside what the model was trained for.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Of the model used.
+    table : Localizations
+        What it found; photons, background, frame, and the grid and number of frames for the density.
+    psf_sigma_px : float, optional
+        PSF width of the movie, camera pixels.
+
+    Returns
+    -------
+    list of str
+        One sentence for each quantity that is off; empty where all is well.
+    """
+    valid = card.valid_range
+    found: list[tuple[str, float, str, tuple[float, float] | None]] = []
+    if table.n_rows:
+        found.append(("photons per localization", float(np.median(table["photons"])), "", valid.electrons))
+        background = float(np.median(table["background_photons"]))
+        found.append(("background per pixel", background, " photons", valid.background_e))
+        if table.grid is not None and table.n_frames:
+            area_um2 = math.prod(table.grid.extent_nm) / 1e6
+            density = table.n_rows / table.n_frames / area_um2 * (table.grid.pixel_size_nm / 100.0) ** 2
+            found.append(("density", density, " per 100 x 100 camera pixels", valid.density_per_um2))
+    if psf_sigma_px is not None:
+        found.append(("PSF width", psf_sigma_px, " px", valid.psf_sigma_px))
+    return [
+        f"the movie's {name} of {value:.3g}{unit} lies outside the model's range ({limits[0]:g} to {limits[1]:g}): "
+        "results are less reliable; use --method mle or multi, or train a model with stormcell train dense --like"
+        for name, value, unit, limits in found
+        if limits is not None and not limits[0] <= value <= limits[1]
+    ]
