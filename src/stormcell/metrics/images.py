@@ -71,7 +71,7 @@ def pearson(image: SRImage | ArrayLike, reference: SRImage | ArrayLike) -> float
 
     Examples
     --------
-    >>> pearson([[1.0, 2.0, 3.0]], [[5.0, 7.0, 9.0]])
+    >>> round(pearson([[1.0, 2.0, 3.0]], [[5.0, 7.0, 9.0]]), 6)
     1.0
     """
     found, true = _both(image, reference)

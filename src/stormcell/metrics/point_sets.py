@@ -40,8 +40,8 @@ def rmsmd(positions_nm: ArrayLike, truth_nm: ArrayLike) -> float:
 
     Examples
     --------
-    >>> rmsmd([[0, 0], [10, 0]], [[0, 0]])
-    5.773502691896257
+    >>> rmsmd([[0, 0], [3, 0], [0, 0]], [[0, 0]])
+    1.5
     """
     found, true = (np.asarray(points, dtype=np.float64) for points in (positions_nm, truth_nm))
     if found.ndim != 2 or true.ndim != 2 or found.shape[1] != true.shape[1]:
