@@ -70,7 +70,7 @@ def render_colour_coded(
     mean = np.divide(total, density.pixels, out=np.full_like(total, low), where=density.pixels > 0)
     colours = colormaps[colormap](np.clip((mean - low) / (high - low), 0, 1))[..., :3]
     colours /= colours.max(axis=-1, keepdims=True)
-    brightness = to_rgb(density, "gray")[..., :1] / 255
+    brightness = to_rgb(density, "gray", gamma=0.6)[..., :1] / 255
     return np.asarray(colours * brightness * 255 + 0.5, dtype=np.uint8)
 
 
