@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stormcell.calibration.fluctuations import temporal_fluctuations
 from stormcell.calibration.frame_sample import SampleSettings, sample_frames
 from stormcell.calibration.gain import GainFit, Known, fit_gain
 from stormcell.calibration.intervals import Jackknife
 from stormcell.calibration.photon_transfer import choose_filters, measure_transfer, transfer_points
-from stormcell.calibration.power_spectrum import fit_spectrum, measure_spectra, temporal_fluctuations
+from stormcell.calibration.power_spectrum import fit_spectrum, measure_spectra
 from stormcell.data.provenance import Quantity
 from stormcell.errors import InputError
 from stormcell.physics.cameras import CameraSettings, CameraType, check_gain_direction
@@ -28,9 +29,9 @@ from stormcell.physics.cameras import CameraSettings, CameraType, check_gain_dir
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stormcell.calibration.fluctuations import Fluctuations
     from stormcell.calibration.frame_sample import FrameSample
     from stormcell.calibration.photon_transfer import TransferFilters
-    from stormcell.calibration.power_spectrum import Fluctuations
     from stormcell.data.frame_stack import FrameStack
 
 _COARSEST_NOISE_ADU = 0.35
@@ -118,7 +119,7 @@ def estimate_camera(
     except InputError as error:
         return CameraEstimate(known, _unidentified(known, str(error)), (str(error),))
     fluctuations = temporal_fluctuations(sample)
-    reason, warnings = _examine(stack, sample, fluctuations)
+    reason, warnings = examine_values(stack, sample, fluctuations)
     if reason:
         return CameraEstimate(known, _unidentified(known, reason), (*warnings, reason))
     spectra = measure_spectra(fluctuations, sample)
@@ -132,21 +133,47 @@ def estimate_camera(
 
     runs = Jackknife.run(refit, sample.n_blocks)
     if not known.missing:
-        warnings += _contradiction(known, sample, fluctuations, filters)
+        warnings += contradiction(known, sample, fluctuations, filters)
     return CameraEstimate(known, _quantities(known, runs), warnings)
 
 
-def _contradiction(
+def contradiction(
     known: CameraSettings, sample: FrameSample, fluctuations: Fluctuations, filters: TransferFilters
 ) -> tuple[str, ...]:
-    """Compare a camera that is fully known with the noise."""
+    """Compare a camera that is fully known with the noise.
+
+    Parameters
+    ----------
+    known : CameraSettings
+        With gain and offset.
+    sample, fluctuations, filters : FrameSample, Fluctuations, TransferFilters
+        The movie, and the high-pass filter that keeps the blinking out.
+
+    Returns
+    -------
+    tuple of str
+        A sentence where they disagree.
+    """
     mean, variance = transfer_points(sample, fluctuations, filters)
     sentence = check_gain_direction(mean, variance, known.camera())
     return () if sentence is None else (sentence,)
 
 
-def _examine(stack: FrameStack, sample: FrameSample, fluctuations: Fluctuations) -> tuple[str, tuple[str, ...]]:
-    """Look for signs that the grey values are not those of a camera: reason to give up, and warnings."""
+def examine_values(stack: FrameStack, sample: FrameSample, fluctuations: Fluctuations) -> tuple[str, tuple[str, ...]]:
+    """Look for signs that the grey values are not those of a camera.
+
+    Parameters
+    ----------
+    stack, sample, fluctuations : FrameStack, FrameSample, Fluctuations
+        The movie.
+
+    Returns
+    -------
+    reason : str
+        Why the noise says nothing about the camera; empty where it does.
+    warnings : tuple of str
+        What to doubt.
+    """
     noise = float(np.median(fluctuations.values.std(axis=1)))
     if noise < _NO_NOISE_ADU:
         return "the frames are all alike, so there is no noise to read the gain from", ()

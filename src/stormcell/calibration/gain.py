@@ -63,6 +63,30 @@ class Known:
         return cls(factor, settings.em_gain, settings.gain_e_per_adu, settings.offset_adu, noise)
 
     @property
+    def typical_read_noise_e(self) -> float:
+        """The read noise, or where it is not known that of a usual camera of the kind."""
+        if self.read_noise_e is not None:
+            return self.read_noise_e
+        return 0.2 * self.em_gain if self.excess_noise_factor == 2.0 else 1.5
+
+    def gain_doubt(self, signal_e: float) -> float:
+        """Estimate the relative error of a gain from offset and noise floor when the read noise is not known.
+
+        Parameters
+        ----------
+        signal_e : float
+            Mean electrons per pixel above the offset.
+
+        Returns
+        -------
+        float
+            0 where the read noise is known or plays no part.
+        """
+        if self.read_noise_e is not None or self.offset_adu is None or self.gain_e_per_adu is not None:
+            return 0.0
+        return 0.7 * (self.typical_read_noise_e / self.em_gain) ** 2 / max(signal_e, 1e-6)
+
+    @property
     def slope(self) -> float | None:
         """Variance per mean in ADU, where the gain is known."""
         if self.gain_e_per_adu is None:
@@ -101,8 +125,9 @@ def fit_gain(
 ) -> GainFit:
     """Find gain and effective offset.
 
-    With the offset and the read noise known, the noise floor and the mean give the gain far more precisely than
-    photon transfer does; with the gain known, they give the effective offset.
+    With the offset known, the noise floor and the mean give the gain far more precisely than photon transfer does (a
+    read noise that is not known is taken as that of a usual camera); with the gain known, they give the effective
+    offset.
 
     Parameters
     ----------
@@ -127,7 +152,7 @@ def fit_gain(
     slope = transfer
     if known.slope is not None:
         slope = known.slope
-    elif known.offset_adu is not None and known.read_noise_e is not None and mean > known.offset_adu:
+    elif known.offset_adu is not None and mean > known.offset_adu:
         slope = _slope_from_floor(floor, mean - known.offset_adu, known)
     factor = known.excess_noise_factor * known.em_gain
     safe = max(slope, _SLIGHTEST_SLOPE)
@@ -139,7 +164,7 @@ def fit_gain(
 
 def _slope_from_floor(floor: float, signal: float, known: Known) -> float:
     """Solve floor = slope * signal + (read noise in ADU)^2, the read noise being known in electrons."""
-    read = (known.read_noise_e or 0.0) / (known.excess_noise_factor * known.em_gain)
+    read = known.typical_read_noise_e / (known.excess_noise_factor * known.em_gain)
     if read == 0:
         return floor / signal
     return float((np.sqrt(signal**2 + 4 * read**2 * floor) - signal) / (2 * read**2))

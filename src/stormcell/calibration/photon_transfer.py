@@ -20,8 +20,9 @@ from stormcell.calibration.spot_shape import SAMPLE_AREA_PX2, SpotShape, kernel_
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from stormcell.calibration.fluctuations import Fluctuations
     from stormcell.calibration.frame_sample import FrameSample
-    from stormcell.calibration.power_spectrum import Fluctuations, SpectrumFit
+    from stormcell.calibration.power_spectrum import SpectrumFit
 
     Array = NDArray[Any]
 
@@ -285,6 +286,24 @@ def _line(kernel: Array) -> NDArray[np.float32]:
     middle = kernel.shape[0] // 2
     line: NDArray[np.float32] = (kernel[middle] / np.sqrt(kernel[middle, middle])).astype(np.float32)
     return line
+
+
+def smoothed(frames: NDArray[np.float32], kernel: Array) -> NDArray[np.float32]:
+    """Filter frames with a separable, symmetric kernel.
+
+    Parameters
+    ----------
+    frames : ndarray
+        Shape (n, T, h, w).
+    kernel : ndarray
+        Shape (odd, odd), the outer product of a line with itself.
+
+    Returns
+    -------
+    ndarray
+        The same shape; mirrored at the rim.
+    """
+    return _separable(frames, _line(kernel))
 
 
 def _separable(frames: NDArray[np.float32], line: NDArray[np.float32]) -> NDArray[np.float32]:

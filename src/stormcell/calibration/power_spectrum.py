@@ -14,26 +14,30 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stormcell.calibration.spot_shape import SpotShape
+from stormcell.calibration.spot_shape import SAMPLE_AREA_PX2, SpotShape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from stormcell.calibration.fluctuations import Fluctuations
     from stormcell.calibration.frame_sample import FrameSample
 
     Array = NDArray[Any]
 
 _LONGEST_SIDE = 64
 _LOWEST_CYCLES = 2.0
-_LOWER = np.array([-60.0, -60.0, np.log(0.35), -0.5, -0.7])
-_UPPER = np.array([60.0, 60.0, np.log(6.0), 1.6, 0.7])
+_LOWER = np.array([-60.0, -60.0, np.log(0.35), -0.5, -0.7, -0.7, 0.0])
+_UPPER = np.array([60.0, 60.0, np.log(6.0), 1.6, 0.7, 0.7, 300.0])
 _STEP = 1e-4
 _TOLERANCE = 1e-3
+_HAZE_WIDTH = 3.0
+_HAZE_EVIDENCE = 30.0
+_HAZE_SHARE = 0.002
 
 
 @dataclass(frozen=True)
@@ -48,17 +52,66 @@ class SpectrumFit:
         density * E[intensity^2], in ADU^2 per px^2.
     floor : float
         Mean noise variance of a pixel, ADU^2.
+    haze : float
+        Power of out-of-focus flicker at low frequencies, relative to that of the spots; 0 where none stands out. Its
+        spots are taken for Gaussians three times as wide.
+    evidence : float
+        Logarithm of the likelihood gained over noise without any spots.
     """
 
     shape: SpotShape
     signal: float
     floor: float
+    haze: float = 0.0
+    evidence: float = 0.0
 
     @property
     def vector(self) -> Array:
-        """The fit's own parameters: log signal, log floor, log sigma, tail, stretch."""
+        """The fit's own parameters: log signal, log floor, log sigma, tail, stretch, shear, haze."""
         shape = self.shape
-        return np.array([np.log(self.signal), np.log(self.floor), np.log(shape.sigma_px), shape.tail, shape.stretch])
+        logs = [np.log(self.signal), np.log(self.floor), np.log(shape.sigma_px)]
+        return np.array([*logs, shape.tail, shape.stretch, shape.shear, self.haze])
+
+    def power(self, ky: Array, kx: Array) -> Array:
+        """Evaluate the spectrum.
+
+        Parameters
+        ----------
+        ky, kx : ndarray
+            Shapes (n, 1) and (1, m), cycles per pixel.
+
+        Returns
+        -------
+        ndarray
+            Shape (n, m), ADU^2.
+        """
+        spots = self.shape.power(ky, kx)
+        if self.haze > 0:
+            spots = spots + self.haze * self._haze_shape.power(ky, kx)
+        total: Array = self.signal * spots + self.floor
+        return total
+
+    @property
+    def _haze_shape(self) -> SpotShape:
+        return SpotShape(_HAZE_WIDTH * self.shape.sigma_px)
+
+    def haze_variance(self, weights: Array) -> float:
+        """Compute the variance that out-of-focus flicker has behind a filter.
+
+        Parameters
+        ----------
+        weights : ndarray
+            Shape (odd, odd), filter weights.
+
+        Returns
+        -------
+        float
+            ADU^2.
+        """
+        if self.haze == 0:
+            return 0.0
+        passed = self._haze_shape.filtered(weights)
+        return self.signal * self.haze * float(np.sum(passed**2)) * SAMPLE_AREA_PX2
 
 
 @dataclass(frozen=True)
@@ -82,34 +135,6 @@ class Spectra:
     ky: Array
     kx: Array
     n_frames: int
-
-
-@dataclass(frozen=True)
-class Fluctuations:
-    """A movie about each pixel's own mean and slow trend.
-
-    Parameters
-    ----------
-    values : ndarray
-        Shape (n_tiles, T, h, w), ADU, scaled so that the variance of independent frames is kept.
-    n_lost : int
-        Degrees of freedom in time that were removed from every pixel.
-    """
-
-    values: NDArray[np.float32]
-    n_lost: int
-
-    @property
-    def scale(self) -> float:
-        """Factor by which the remainders were enlarged to keep their variance."""
-        n_frames = self.values.shape[1]
-        return float(np.sqrt(n_frames / (n_frames - self.n_lost)))
-
-    @property
-    def third_order(self) -> float:
-        """Factor that turns mean products of three of the enlarged remainders into unbiased third cumulants."""
-        share = self.n_lost / self.values.shape[1]
-        return float((1 - share) ** 1.5 / ((1 - share) * (1 - 2 * share)))
 
 
 def measure_spectra(fluctuations: Fluctuations, sample: FrameSample) -> Spectra:
@@ -149,34 +174,6 @@ def measure_spectra(fluctuations: Fluctuations, sample: FrameSample) -> Spectra:
     return Spectra(power, weight, ky, kx, sample.n_frames)
 
 
-def temporal_fluctuations(sample: FrameSample) -> Fluctuations:
-    """Remove from every pixel its mean and its share of the movie's slow trend.
-
-    Parameters
-    ----------
-    sample : FrameSample
-        Tiles of the movie.
-
-    Returns
-    -------
-    Fluctuations
-        What is left.
-    """
-    n_frames = sample.n_frames
-    trend = np.array([sample.frames_of(run).mean() for run in range(sample.n_blocks)])[sample.block]
-    basis = [np.full(n_frames, 1 / np.sqrt(n_frames))]
-    trend = trend - trend.mean()
-    if sample.n_blocks >= 4 and np.any(trend):
-        basis.append(trend / np.linalg.norm(trend))
-    rest = sample.tiles.copy()
-    for vector in np.array(basis, dtype=np.float32):
-        share = np.tensordot(rest, vector, axes=(1, 0))
-        rest -= vector[:, None, None] * share[:, None]
-    found = Fluctuations(rest, len(basis))
-    rest *= np.float32(found.scale)
-    return found
-
-
 def fit_spectrum(spectra: Spectra, run_weights: Array | None = None, start: SpectrumFit | None = None) -> SpectrumFit:
     """Fit spot shape, signal and floor by the Whittle likelihood.
 
@@ -195,14 +192,25 @@ def fit_spectrum(spectra: Spectra, run_weights: Array | None = None, start: Spec
         The best fit.
     """
     power = np.average(spectra.power, axis=0, weights=run_weights)
-    vector = _first_guess(spectra, power) if start is None else start.vector
+    if start is not None:
+        return _climb(spectra, power, start.vector)
+    plain = _climb(spectra, power, _first_guess(spectra, power))
+    hazy = _climb(spectra, power, replace(plain, haze=1.0).vector)
+    gained = hazy.evidence - plain.evidence
+    return hazy if gained > max(_HAZE_EVIDENCE, _HAZE_SHARE * plain.evidence) else plain
+
+
+def _climb(spectra: Spectra, power: Array, vector: Array) -> SpectrumFit:
+    """Maximize the Whittle likelihood by damped Fisher scoring; a start without haze stays without."""
     vector = np.clip(vector, _LOWER, _UPPER)
+    hazy = vector[-1] > 0
     loss, damping = _loss(spectra, power, vector), 1e-3
     tolerance = _TOLERANCE / (float(np.sum(spectra.weight)) * spectra.n_frames)
     for _ in range(60):
         gradient, fisher = _scores(spectra, power, vector)
         # a parameter that presses against its bound stays there
         free = ~(((vector <= _LOWER) & (gradient > 0)) | ((vector >= _UPPER) & (gradient < 0)))
+        free[-1] &= hazy
         before = loss
         while damping < 1e6:
             trial = vector.copy()
@@ -216,7 +224,9 @@ def fit_spectrum(spectra: Spectra, run_weights: Array | None = None, start: Spec
         damping = max(damping / 10, 1e-6)
         if before - loss < tolerance:
             break
-    return _from_vector(vector)
+    level = float(np.average(power, weights=spectra.weight))
+    gained = np.log(level) + 1 - loss
+    return replace(_from_vector(vector), evidence=float(gained * np.sum(spectra.weight) * spectra.n_frames / 2))
 
 
 def _damped_step(gradient: Array, fisher: Array, damping: float) -> Array:
@@ -231,13 +241,12 @@ def _patch_starts(side: int, patch: int) -> list[int]:
 
 
 def _from_vector(vector: Array) -> SpectrumFit:
-    shape = SpotShape(float(np.exp(vector[2])), float(vector[3]), float(vector[4]))
-    return SpectrumFit(shape, float(np.exp(vector[0])), float(np.exp(vector[1])))
+    shape = SpotShape(float(np.exp(vector[2])), float(vector[3]), float(vector[4]), float(vector[5]))
+    return SpectrumFit(shape, float(np.exp(vector[0])), float(np.exp(vector[1])), float(vector[6]))
 
 
 def _model(spectra: Spectra, vector: Array) -> Array:
-    fit = _from_vector(vector)
-    return fit.signal * fit.shape.power(spectra.ky, spectra.kx) + fit.floor
+    return _from_vector(vector).power(spectra.ky, spectra.kx)
 
 
 def _loss(spectra: Spectra, power: Array, vector: Array) -> float:
@@ -266,5 +275,5 @@ def _first_guess(spectra: Spectra, power: Array) -> Array:
     low = used & (radius < max(0.1, 1.01 * radius[used].min()))
     signal = max(float(power[low].mean()) - floor, 0.05 * floor)
     widths = np.log([0.55, 0.7, 0.9, 1.1, 1.4, 1.8, 2.4])
-    guesses = [np.array([np.log(signal), np.log(floor), width, 0.3, 0.0]) for width in widths]
+    guesses = [np.array([np.log(signal), np.log(floor), width, 0.3, 0.0, 0.0, 0.0]) for width in widths]
     return min(guesses, key=lambda guess: _loss(spectra, power, guess))

@@ -38,12 +38,15 @@ class SpotShape:
     tail : float
         Weight of the Airy pattern: 0 is a Gaussian, 1 an Airy pattern.
     stretch : float
-        Half the logarithm of sigma_x / sigma_y.
+        Half the logarithm of the ratio of the widths along x and y.
+    shear : float
+        The same for the diagonals.
     """
 
     sigma_px: float
     tail: float = 0.0
     stretch: float = 0.0
+    shear: float = 0.0
 
     def transfer(self, ky: Array, kx: Array) -> Array:
         """Evaluate the optical transfer function, without the pixel.
@@ -58,7 +61,12 @@ class SpotShape:
         ndarray
             Real, 1 at zero frequency.
         """
-        squared = (kx * np.exp(self.stretch)) ** 2 + (ky * np.exp(-self.stretch)) ** 2
+        # the exponential of the symmetric matrix ((stretch, shear), (shear, -stretch)), doubled, between k and k
+        size = 2 * float(np.hypot(self.stretch, self.shear))
+        ratio = 2 * (np.sinh(size) / size if size > 1e-9 else 1.0)
+        squared = (kx**2 + ky**2) * np.cosh(size)
+        if size > 0:
+            squared = squared + ratio * (self.stretch * (kx**2 - ky**2) + 2 * self.shear * kx * ky)
         gaussian: Array = np.exp(-2 * np.pi**2 * self.sigma_px**2 * squared)
         if self.tail == 0:
             return gaussian

@@ -1,0 +1,171 @@
+"""Conditions of an acquisition, read from its frames alone: spots, photons, background, density, gain, on-time.
+
+No spot is localized. The power spectrum of the fluctuations gives the spot's shape and the noise floor, photon
+transfer the gain, the distribution of the pixel values density and photons however much the spots overlap, and the
+correlation of consecutive frames the on-time. Intervals come from leaving out one run of frames after the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stormcell.calibration.acquisition_settings import AcquisitionSettings
+from stormcell.calibration.camera import contradiction, examine_values
+from stormcell.calibration.conditions import Conditions, Known, Measured
+from stormcell.calibration.frame_sample import sample_frames
+from stormcell.calibration.intervals import Jackknife
+from stormcell.calibration.quantities import acquisition_quantities
+from stormcell.errors import InputError
+from stormcell.physics.cameras import Camera, CameraSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stormcell.calibration.frame_sample import SampleSettings
+    from stormcell.data.frame_stack import FrameStack
+    from stormcell.data.provenance import Quantity
+
+_NO_NOISE_ADU2 = 1e-9
+
+
+@dataclass(frozen=True)
+class AcquisitionEstimate:
+    """Conditions of a movie.
+
+    Parameters
+    ----------
+    camera : CameraSettings
+        What was known of the camera, completed with what was found.
+    quantities : tuple of Quantity
+        Each with a 90 % interval; value None and a reason in `detail` where the movie does not tell.
+    warnings : tuple of str
+        Plain sentences for the user.
+    """
+
+    camera: CameraSettings
+    quantities: tuple[Quantity, ...]
+    warnings: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> Quantity:
+        """Look a quantity up by name."""
+        return next(quantity for quantity in self.quantities if quantity.name == name)
+
+    def settings(self) -> AcquisitionSettings:
+        """Put the values into the form that simulation and training take.
+
+        Returns
+        -------
+        AcquisitionSettings
+            Values, intervals and notes.
+        """
+        fields = AcquisitionSettings.model_fields
+        values: dict[str, Any] = {q.name: q.value for q in self.quantities if q.name in fields}
+        intervals = {q.name: q.interval for q in self.quantities if q.name in fields and q.interval is not None}
+        notes = {q.name: q.detail for q in self.quantities if q.detail}
+        return AcquisitionSettings.create(**values, camera=self.camera, intervals=intervals, notes=notes)
+
+    def to_document(self) -> dict[str, Any]:
+        """Convert to plain values for acquisition.yaml.
+
+        Returns
+        -------
+        dict
+            What `AcquisitionSettings` reads back; numbers to six digits.
+        """
+        document: dict[str, Any] = _rounded(self.settings().model_dump(mode="json", exclude_none=False))
+        return document
+
+
+def estimate_acquisition(
+    stack: FrameStack,
+    camera: CameraSettings | Camera | None,
+    camera_pixel_size_nm: float,
+    settings: SampleSettings | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> AcquisitionEstimate:
+    """Read the conditions of an acquisition from its frames.
+
+    Parameters
+    ----------
+    stack : FrameStack
+        The movie, raw grey values.
+    camera : CameraSettings, Camera or None
+        What is known of the camera. Offset and read noise make the background itself identifiable; without the
+        offset it is background + read noise^2. None takes the camera for a CMOS and says so.
+    camera_pixel_size_nm : float
+        Camera pixel in the sample plane, > 0.
+    settings : SampleSettings, optional
+        How much of the movie is looked at.
+    progress : callable, optional
+        Called as progress(done, total).
+
+    Returns
+    -------
+    AcquisitionEstimate
+        Quantities with intervals.
+
+    Raises
+    ------
+    InputError
+        The pixel size is impossible, the frames are fewer than 4 or smaller than 8 x 8 px, or carry no noise at all.
+    """
+    if not 1 <= camera_pixel_size_nm <= 10_000:
+        msg = f"expected a camera pixel size from 1 to 10000 nm, got {camera_pixel_size_nm}"
+        raise InputError(msg)
+    known, warnings = _known_camera(camera)
+    maps = camera if isinstance(camera, Camera) else None
+    sample = sample_frames(stack, settings, maps)
+    measured = Measured.of(sample)
+    reason, signs = examine_values(stack, sample, measured.fluctuations)
+    if reason and measured.spectrum.floor < _NO_NOISE_ADU2:
+        raise InputError(reason)
+    warnings += (reason,) if reason else ()
+    conditions = Conditions(measured, Known.of(known))
+    runs = Jackknife.run(conditions.estimate, sample.n_blocks, progress)
+    warnings += signs
+    if not known.missing and isinstance(camera, CameraSettings):
+        warnings += contradiction(known, sample, measured.fluctuations, measured.filters)
+    quantities, doubts = acquisition_quantities(runs, known, camera_pixel_size_nm)
+    found = {
+        q.name: q.value for q in quantities if q.name in ("gain_e_per_adu", "offset_adu") and q.source == "estimated"
+    }
+    if "offset_adu" in found:
+        found["read_noise_e"] = 0.0
+    completed = known.replace(**found) if None not in found.values() else known
+    return AcquisitionEstimate(completed, quantities, (*warnings, *doubts))
+
+
+def _known_camera(camera: CameraSettings | Camera | None) -> tuple[CameraSettings, tuple[str, ...]]:
+    if isinstance(camera, CameraSettings):
+        return camera, ()
+    if camera is None:
+        warning = (
+            "the camera type is not known and taken for cmos: if it is an emccd, gain, photons and background are "
+            "twice what is said here; pass --camera-type"
+        )
+        return CameraSettings(camera_type="cmos"), (warning,)
+    return (
+        CameraSettings(
+            camera_type=camera.camera_type,
+            offset_adu=float(np.mean(camera.offset_adu)),
+            gain_e_per_adu=float(np.mean(camera.gain_e_per_adu)),
+            read_noise_e=float(np.sqrt(np.mean(np.square(camera.read_noise_e)))),
+            em_gain=camera.em_gain,
+            qe=camera.qe,
+            bit_depth=camera.bit_depth,
+        ),
+        (),
+    )
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value
