@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import shutil
 from pathlib import Path
@@ -61,3 +62,31 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.filterwarnings("ignore::stormcell.errors.StormcellWarning")
+def test_examples_run(example_files: Path, tmp_path: Path, capsys) -> None:
+    import stormcell as sc
+
+    folder = tmp_path / "cells"
+    sc.run(example_files / "movie.tif", output=folder)
+    arguments = {
+        "contact_sheet": (folder, tmp_path / "sheet.png"),
+        "how_far_to_trust": (example_files / "movie.tif",),
+    }
+    scripts = sorted((ROOT / "examples").glob("*.py"))
+    assert {script.stem for script in scripts} == set(arguments)
+    for script in scripts:
+        runpy.run_path(str(script))["main"](*arguments[script.stem])
+    assert sheet.stat().st_size > 1000
+    assert "agreement" in capsys.readouterr().out
+
+
+def test_benchmarks_are_listed(capsys) -> None:
+    listing = runpy.run_path(str(ROOT / "benchmarks" / "__main__.py"))
+    assert listing["main"]([]) == 0
+    listed = capsys.readouterr().out
+    assert listing["benchmarks"]()
+    for name in listing["benchmarks"]():
+        assert name in listed
+    assert listing["main"](["no such"]) == 2

@@ -169,7 +169,7 @@ def _charts(charts: Sequence[Chart]) -> str:
         f"<figure>{chart.svg}<figcaption><b>{escape(chart.title)}</b>{escape(chart.caption)}</figcaption></figure>"
         for chart in charts
     )
-    lead = "What the localizations are like, over all of them."
+    lead = "What the localizations in the picture are like."
     return _section("Distributions", lead, f'<div class="charts">{inside}</div>' if inside else "")
 
 

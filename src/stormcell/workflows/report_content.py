@@ -30,7 +30,7 @@ def report_content(
     Parameters
     ----------
     table : Localizations
-        All localizations.
+        The localizations that are in the picture.
     numbers : dict of str to float
         Numbers of the result.
     pictures : tuple

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SR_PIXELS_PER_CAMERA_PIXEL = 8
 _LEAST_SIGNIFICANT = 2.0
-DOUBTFUL_FLAGS = ("not_converged", "position_at_bound", "sigma_at_bound")
+FAILED_FLAGS = ("not_converged",)
 
 
 def analyse(
@@ -88,6 +88,7 @@ def analyse(
     notes = (drift_note, _drawn_note(table, drawn))
     return RunResult(
         table,
+        drawn,
         image,
         widefield,
         error_map,
@@ -106,15 +107,15 @@ def rows_to_draw(table: Localizations, settings: RunVerbSettings) -> Localizatio
     table : Localizations
         All rows.
     settings : RunVerbSettings
-        `where`, `draw_doubtful`, `merge_bursts`.
+        `where`, `draw_failed`, `merge_bursts`.
 
     Returns
     -------
     Localizations
         Rows to draw.
     """
-    if not settings.draw_doubtful and "flags" in table:
-        table = table.take((table["flags"] & mask_of(DOUBTFUL_FLAGS)) == 0)
+    if not settings.draw_failed and "flags" in table:
+        table = table.take((table["flags"] & mask_of(FAILED_FLAGS)) == 0)
     if settings.where is not None:
         from stormcell.localization.filtering import filter_localizations
 
@@ -167,8 +168,8 @@ def _drawn_note(table: Localizations, drawn: Localizations) -> str:
     if drawn.n_rows == table.n_rows:
         return ""
     return (
-        f"{drawn.n_rows:,} of {table.n_rows:,} rows are drawn: fits that failed or ran to a limit, and what the "
-        "options leave out, are in the table but not in the picture"
+        f"{drawn.n_rows:,} of {table.n_rows:,} rows are drawn: fits that failed, and what the options leave out, are "
+        "in the table but not in the picture"
     )
 
 

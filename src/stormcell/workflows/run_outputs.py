@@ -155,7 +155,7 @@ def _report(result: RunResult, inputs: Mapping[str, tuple[Path, InputFile]]) -> 
     pictures = report_pictures(result.image, result.widefield, result.error_map)
     zooms = zoom_pictures(result.image, result.widefield)
     content = report_content(
-        result.table, result.numbers, (pictures, zooms), result.drift, record.warnings if record else ()
+        result.drawn, result.numbers, (pictures, zooms), result.drift, record.warnings if record else ()
     )
     movie = inputs["movie"][1].name if "movie" in inputs else "array in memory"
     return replace(

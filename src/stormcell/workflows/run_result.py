@@ -22,6 +22,8 @@ class RunResult:
     ----------
     table : Localizations
         All localizations, drift taken out.
+    drawn : Localizations
+        The rows that are in the picture.
     image : SRImage
         The super-resolution image.
     widefield : SRImage
@@ -43,6 +45,7 @@ class RunResult:
     """
 
     table: Localizations
+    drawn: Localizations
     image: SRImage
     widefield: SRImage
     error_map: SRImage | None

@@ -30,8 +30,8 @@ class RunVerbSettings(LocalizeVerbSettings):
     where: str | None = None
     """Draw only rows for which this holds, for example "photons > 300"; the table keeps all rows."""
 
-    draw_doubtful: bool = False
-    """Also draw rows whose fit failed or ran to a limit (their flags say so)."""
+    draw_failed: bool = False
+    """Also draw rows whose fit did not converge (their flags say so)."""
 
     sr_pixel_size_nm: Annotated[float, Field(gt=0, le=100_000)] | None = None
     """Side of a pixel of the super-resolution picture [nm]; without it an eighth of the camera pixel."""
