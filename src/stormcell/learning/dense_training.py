@@ -78,6 +78,7 @@ def train_dense(
     *,
     initial: dict[str, Any] | None = None,
     resume: bool = False,
+    stop_at: int | None = None,
 ) -> DenseNet:
     """Train a dense network.
 
@@ -91,6 +92,8 @@ def train_dense(
         Weights to start from (fine-tuning); None starts from nothing.
     resume : bool
         Go on from the folder's last checkpoint.
+    stop_at : int, optional
+        Stop after this step, to go on later; None trains to the end.
 
     Returns
     -------
@@ -113,5 +116,5 @@ def train_dense(
     ]
     training, validation = (DenseData(source, network, settings.data) for source in sources)
     task = Task(network, score_batch, training.batch, validation.batch, settings.trainer)
-    train(task, settings.trainer, folder, n_validation_batches=N_VALIDATION_BATCHES, resume=resume)
+    train(task, settings.trainer, folder, n_validation_batches=N_VALIDATION_BATCHES, resume=resume, stop_at=stop_at)
     return network

@@ -7,13 +7,13 @@ and resumed on a CPU ends in the same weights, bit for bit, as one that was not.
 from __future__ import annotations
 
 import logging
+import time
 import warnings
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from pydantic import Field
 from torch.utils.data import DataLoader, Dataset
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from lightning.pytorch.callbacks import Callback
     from torch import Tensor
 
 LAST_CHECKPOINT = "last.ckpt"
@@ -43,7 +44,7 @@ class TrainerSettings(Settings):
     weight_decay: float = Field(1e-3, ge=0)
     """AdamW weight decay."""
     ema_decay: float = Field(0.999, ge=0, lt=1)
-    """Decay of the exponential moving average of the weights; the average is what gets saved. 0 turns it off."""
+    """Decay of the exponential moving average of the weights; the average is what the model gets. 0 turns it off."""
     gradient_clip: float = Field(1.0, gt=0)
     """Largest norm of a gradient."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
@@ -160,14 +161,30 @@ class Task(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class _SaveAtEnd(Callback):
-    """Save while the trained and the averaged weights still stand side by side, so that a run can be prolonged."""
+class _AveragedCheckpoints(EMAWeightAveraging):
+    """Average the weights and save checkpoints, which must hold the trained and the averaged weights of one step."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, decay: float, minutes: float) -> None:
+        super().__init__(decay=decay)
         self._path = path
+        self._seconds = 60 * minutes
+        self._saved_at = time.monotonic()
+
+    def on_train_batch_end(self, trainer: L.Trainer, *arguments: Any, **named: Any) -> None:
+        super().on_train_batch_end(trainer, *arguments, **named)
+        if time.monotonic() - self._saved_at > self._seconds:
+            self._save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        trainer.save_checkpoint(self._path)
+        self._save(trainer)
+        super().on_train_end(trainer, pl_module)
+
+    def _save(self, trainer: L.Trainer) -> None:
+        unfinished = self._path.with_suffix(".part")
+        trainer.save_checkpoint(unfinished)
+        if trainer.is_global_zero:
+            unfinished.replace(self._path)
+        self._saved_at = time.monotonic()
 
 
 class _Counter(Dataset[int]):
@@ -190,6 +207,7 @@ def train(
     *,
     n_validation_batches: int,
     resume: bool = False,
+    stop_at: int | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> None:
     """Train to the last step, checkpointing on the way; the averaged weights end up in the task's network.
@@ -206,25 +224,19 @@ def train(
         Held-out batches of each validation.
     resume : bool
         Go on from the folder's last checkpoint.
+    stop_at : int, optional
+        Stop after this step, to go on later; None trains to the end.
     callbacks : sequence of Callback
         Further Lightning callbacks.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     checkpoint = folder / LAST_CHECKPOINT
-    averaging = [EMAWeightAveraging(decay=settings.ema_decay)] if settings.ema_decay else []
     stopping = (
         [EarlyStopping("validation/loss", patience=settings.patience, check_finite=True)] if settings.patience else []
     )
-    saving = ModelCheckpoint(
-        dirpath=folder,
-        filename="checkpoint",
-        save_last=True,
-        train_time_interval=timedelta(minutes=settings.checkpoint_minutes),
-        save_top_k=1,
-        enable_version_counter=False,
-    )
+    saving = _AveragedCheckpoints(checkpoint, settings.ema_decay, settings.checkpoint_minutes)
     trainer = L.Trainer(
-        max_steps=settings.steps,
+        max_steps=settings.steps if stop_at is None else min(stop_at, settings.steps),
         accelerator="auto",
         devices=settings.devices,
         strategy=settings.strategy,
@@ -236,7 +248,8 @@ def train(
         log_every_n_steps=50,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[_SaveAtEnd(checkpoint), *averaging, *stopping, saving, *callbacks],
+        callbacks=[saving, *stopping, *callbacks],
+        enable_checkpointing=False,
         logger=[CSVLogger(folder, name="", version="curves"), TensorBoardLogger(folder, name="", version="curves")],
         default_root_dir=folder,
     )
@@ -246,6 +259,7 @@ def train(
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")
         warnings.filterwarnings("ignore", message=".*Experiment logs directory.*")
         warnings.filterwarnings("ignore", message=".*resuming from a checkpoint.*")
+        warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")
         trainer.fit(
             task,
             DataLoader(_Counter(10 * settings.steps), batch_size=1),
