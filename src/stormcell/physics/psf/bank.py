@@ -14,13 +14,14 @@ from stormcell.physics.psf.spline_table import (
     PATCH_PX,
     add_emitters,
     integrate_over_pixels,
+    move_shares,
     shares_at_phases,
     spline_images,
     table_from_shares,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -222,7 +223,12 @@ class BankRow:
 
 
 def bank_from_densities(
-    densities: Tensor, rows: Sequence[BankRow], z_planes_nm: NDArray[np.float64], *, chunk: int = 64
+    densities: Tensor,
+    rows: Sequence[BankRow],
+    z_planes_nm: NDArray[np.float64],
+    *,
+    is_integrated: bool = False,
+    chunk: int = 64,
 ) -> PSFBank:
     """Centre, cut, normalise and tabulate PSFs.
 
@@ -237,6 +243,8 @@ def bank_from_densities(
         Length K.
     z_planes_nm : ndarray
         Shape (P,), ascending, in nm.
+    is_integrated : bool
+        Whether the densities are already integrated over the camera pixel, as measured ones are.
     chunk : int
         PSFs treated at once.
 
@@ -254,7 +262,10 @@ def bank_from_densities(
         msg = f"expected densities for {len(rows)} PSFs and {len(z_planes_nm)} planes, got {tuple(densities.shape)}"
         raise InputError(msg)
     focus = int(np.argmin(np.abs(z_planes_nm)))
-    parts = [_tabulate(densities[i : i + chunk].double(), focus) for i in range(0, len(rows), chunk)]
+    parts = [
+        _tabulate(densities[i : i + chunk].double(), focus, move_shares if is_integrated else integrate_over_pixels)
+        for i in range(0, len(rows), chunk)
+    ]
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     table = torch.from_numpy(joined.pop("table"))
     return PSFBank(
@@ -267,18 +278,20 @@ def bank_from_densities(
     )
 
 
-def _tabulate(densities: Tensor, focus: int) -> dict[str, NDArray[Any]]:
+def _tabulate(
+    densities: Tensor, focus: int, place: Callable[[Tensor, Tensor, Tensor], Tensor]
+) -> dict[str, NDArray[Any]]:
     n_psfs, n_planes = densities.shape[:2]
     shift_x = densities.new_zeros(n_psfs)
     shift_y = densities.new_zeros(n_psfs)
     for is_rough in (True, False, False):
-        shares = integrate_over_pixels(densities[:, focus], shift_x, shift_y)
+        shares = place(densities[:, focus], shift_x, shift_y)
         error_x, error_y = _centre_errors(shares, is_rough=is_rough)
         shift_x = shift_x + error_x.mean(dim=1)
         shift_y = shift_y + error_y.mean(dim=1)
     spread = torch.hypot(error_x - error_x.mean(1, keepdim=True), error_y - error_y.mean(1, keepdim=True)).amax(dim=1)
     planes = densities.reshape(n_psfs * n_planes, *densities.shape[2:])
-    shares = integrate_over_pixels(planes, shift_x.repeat_interleave(n_planes), shift_y.repeat_interleave(n_planes))
+    shares = place(planes, shift_x.repeat_interleave(n_planes), shift_y.repeat_interleave(n_planes))
     images, _, _ = shares_at_phases(shares, WINDOW_PX)
     centred = images[:, 5]
     fits = fit_gaussians(centred)

@@ -27,10 +27,10 @@ class Pupil:
     optics : OpticsSettings
         The objective.
     n_samples : int
-        Samples across the pupil; 64 is enough for training, 160 for reference values.
+        Samples across the pupil; 64 is enough for training, 96 for reference values.
     """
 
-    def __init__(self, optics: OpticsSettings, n_samples: int = 160) -> None:
+    def __init__(self, optics: OpticsSettings, n_samples: int = 96) -> None:
         self.optics = optics
         step = 2.0 / n_samples
         axis = (np.arange(n_samples) + 0.5) * step - 1.0

@@ -83,7 +83,9 @@ class PSF:
             index = torch.full(x_px.shape, self.bank.focus_plane, dtype=torch.int64, device=x_px.device)
             return photons[:, None, None] * spline_images(table, index, x_px, y_px, shape)
         planes = torch.as_tensor(self.bank.z_planes_nm, dtype=x_px.dtype, device=x_px.device)
-        lower = (torch.searchsorted(planes, z_nm.detach().to(planes.dtype)) - 1).clamp(0, self.bank.n_planes - 2)
+        lower = (torch.searchsorted(planes, z_nm.detach().to(planes.dtype).contiguous()) - 1).clamp(
+            0, self.bank.n_planes - 2
+        )
         share = ((z_nm - planes[lower]) / (planes[lower + 1] - planes[lower])).clamp(0, 1)[:, None, None]
         below = spline_images(table, lower, x_px, y_px, shape)
         above = spline_images(table, lower + 1, x_px, y_px, shape)

@@ -64,13 +64,35 @@ def integrate_over_pixels(
         Shape (N, 128, 128): share of the photons in a camera pixel centred at each sample; only light within 10 px
         counts (a soft edge of 1 px), and that sums to 1.
     """
-    moved = _filter(density, x_shift_px, y_shift_px, is_boxed=False)
-    offsets = torch.as_tensor(fine_offsets_px(), dtype=density.dtype, device=density.device)
+    cut = _cut(_filter(density, x_shift_px, y_shift_px, is_boxed=False))
+    return _filter(cut, 0.0, 0.0, is_boxed=True)
+
+
+def move_shares(shares: Tensor, x_shift_px: Tensor | float, y_shift_px: Tensor | float) -> Tensor:
+    """Move pixel shares so that (x_shift, y_shift) becomes their zero, cut them at 10 px and normalise them.
+
+    Parameters
+    ----------
+    shares : Tensor
+        Shape (N, 128, 128), light in a camera pixel centred at each sample, any scale.
+    x_shift_px, y_shift_px : Tensor or float
+        Shape (N,) or a number: the point, in camera px, that becomes offset 0.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, 128, 128), pixel shares that sum to 1 over whole pixels.
+    """
+    return _cut(_filter(shares, x_shift_px, y_shift_px, is_boxed=False))
+
+
+def _cut(images: Tensor) -> Tensor:
+    """Keep the light within 10 px, with a soft edge of 1 px, and make it sum to 1 per camera pixel."""
+    offsets = torch.as_tensor(fine_offsets_px(), dtype=images.dtype, device=images.device)
     radius = torch.hypot(offsets[:, None], offsets[None, :])
     edge = ((radius - EXTENT_PX + 0.5).clamp(0, 1) * torch.pi).cos() * 0.5 + 0.5
-    cut = moved * edge
-    total = cut.sum(dim=(-2, -1), keepdim=True) / OVERSAMPLING**2
-    return _filter(cut / total, 0.0, 0.0, is_boxed=True)
+    cut = images * edge
+    return cut / cut.sum(dim=(-2, -1), keepdim=True) * OVERSAMPLING**2
 
 
 def _filter(images: Tensor, x_shift: Tensor | float, y_shift: Tensor | float, *, is_boxed: bool) -> Tensor:
@@ -116,7 +138,12 @@ def table_from_shares(shares: NDArray[Any]) -> NDArray[np.float32]:
     start = FINE_SAMPLES // 2 - _CENTRE
     cropped = coefficients[:, start : start + OVERSAMPLING * CELLS, start : start + OVERSAMPLING * CELLS]
     by_phase = cropped.reshape(-1, CELLS, OVERSAMPLING, CELLS, OVERSAMPLING).transpose(0, 2, 4, 1, 3)
-    return np.ascontiguousarray(by_phase, dtype=np.float32)
+    table = np.ascontiguousarray(by_phase, dtype=np.float32)
+    # nothing is left out here (light ends at 11 px), and a zero rim lets indices stop at it
+    for rim in (0, CELLS - 1):
+        table[..., rim, :] = 0
+        table[..., :, rim] = 0
+    return table
 
 
 def shares_at_phases(shares: Tensor, window_px: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -174,28 +201,21 @@ def spline_images(
     """
     y_tap, y_weight = _taps(y_px if origin_px is None else y_px - origin_px[:, 0].to(y_px.dtype))
     x_tap, x_weight = _taps(x_px if origin_px is None else x_px - origin_px[:, 1].to(x_px.dtype))
-    flat = table.reshape(-1)
-    rows = torch.arange(shape[0], device=flat.device)
-    columns = torch.arange(shape[1], device=flat.device)
-    out = torch.zeros((len(index), *shape), dtype=x_weight.dtype, device=flat.device)
+    # beyond the table the index stops at its rim, which holds zeros
+    y_place = (y_tap % OVERSAMPLING * OVERSAMPLING * CELLS**2)[:, :, None] + _cells(y_tap, shape[0]) * CELLS
+    x_place = (x_tap % OVERSAMPLING * CELLS**2)[:, :, None] + _cells(x_tap, shape[1])
     base = index.to(torch.int64) * (OVERSAMPLING * CELLS) ** 2
-    for a in range(4):
-        phase_y, cell_y = y_tap[:, a] % OVERSAMPLING, y_tap[:, a] // OVERSAMPLING
-        m_y = rows + cell_y[:, None]
-        in_y = (m_y >= 0) & (m_y < CELLS)
-        for b in range(4):
-            phase_x, cell_x = x_tap[:, b] % OVERSAMPLING, x_tap[:, b] // OVERSAMPLING
-            m_x = columns + cell_x[:, None]
-            in_x = (m_x >= 0) & (m_x < CELLS)
-            start = base + (phase_y * OVERSAMPLING + phase_x) * CELLS**2
-            place = (
-                start[:, None, None]
-                + (m_y.clamp(0, CELLS - 1) * CELLS)[:, :, None]
-                + m_x.clamp(0, CELLS - 1)[:, None]
-            )
-            weight = (y_weight[:, a, None] * in_y)[:, :, None] * (x_weight[:, b, None] * in_x)[:, None, :]
-            out = out + weight * flat[place].to(out.dtype)
-    return out
+    place = (base[:, None, None] + y_place)[:, :, None, :, None] + x_place[:, None, :, None, :]
+    values = table.reshape(-1)[place].reshape(len(index), 16, -1).to(x_weight.dtype)
+    weight = (y_weight[:, :, None] * x_weight[:, None, :]).reshape(len(index), 16, 1)
+    # not a matrix product: on some devices that would be done in reduced precision
+    return (weight * values).sum(dim=1).reshape(len(index), *shape)
+
+
+def _cells(tap: Tensor, n_pixels: int) -> Tensor:
+    """Cell of the table for each tap and pixel, shape (N, 4, n_pixels)."""
+    pixels = torch.arange(n_pixels, device=tap.device)
+    return ((tap // OVERSAMPLING)[:, :, None] + pixels).clamp(0, CELLS - 1)
 
 
 def _taps(position_px: Tensor) -> tuple[Tensor, Tensor]:
