@@ -25,7 +25,9 @@ _POINT_PX = 0.01
 
 _STEPS = 1024
 _BLOCK_ROWS = 1 << 22
-_BAND_PIXELS = 1 << 18
+_BAND_BITS = 5
+_TILE_BITS = 7
+_MOST_TILES = 8192
 _CHUNKS = 16
 _LANES = 8
 
@@ -69,15 +71,35 @@ def render_gaussian(rows: PlacedRows, settings: RenderSettings) -> Drawing:
     if rows.n_inside == 0:
         return Drawing(image)
     widths = _widths(rows, settings)
-    band_bits = int(np.clip(np.log2(_BAND_PIXELS / image.shape[1]), 4, 8))
-    window = min(int(2 * _REACH * max(widths.x_px.max(), widths.y_px.max())) + 3, max(image.shape))
+    tiles = _Tiles.over(image.shape)
+    reach_x, reach_y = (math.ceil(_REACH * float(width.max())) + 1 for width in (widths.x_px, widths.y_px))
+    # bands so far apart that what reaches out of them never meets are drawn at the same time
+    apart = 1 + -(-2 * reach_y // (1 << _BAND_BITS))
+    shares = (2 * reach_x + _LANES, 2 * reach_y + _LANES)
     for start in range(0, len(rows.pixel), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
         weight = np.ones(1) if rows.weight is None else rows.weight[block]
         columns = (rows.x_px[block], rows.y_px[block], widths.x_px[block], widths.y_px[block], weight)
-        offsets, columns = _sort_into_bands(rows.pixel[block], columns, image.shape[0], band_bits)
-        _draw_bands(image, 1 << band_bits, offsets, columns, _CDF, window, get_num_threads())
+        offsets, spots, weights = _sort_into_tiles(rows.pixel[block], columns, image.shape, tiles)
+        _draw_tiles(image, tiles, offsets, spots, weights, (_CDF, *shares), (apart, get_num_threads()))
     return Drawing(image, widths.notes, widths.warnings)
+
+
+class _Tiles(NamedTuple):
+    """Rectangles of the picture, small enough for the fastest cache; each band of them is drawn by one thread."""
+
+    band_bits: int
+    tile_bits: int
+    n_bands: int
+    n_across: int
+
+    @classmethod
+    def over(cls, shape: tuple[int, ...]) -> _Tiles:
+        n_bands = ((shape[0] - 1) >> _BAND_BITS) + 1
+        tile_bits = _TILE_BITS
+        while n_bands * (((shape[1] - 1) >> tile_bits) + 1) > _MOST_TILES and shape[1] >> tile_bits:
+            tile_bits += 1
+        return cls(_BAND_BITS, tile_bits, n_bands, ((shape[1] - 1) >> tile_bits) + 1)
 
 
 class _Widths(NamedTuple):
@@ -143,124 +165,155 @@ def _limited(x_nm: NDArray[Any], y_nm: NDArray[Any], pixel_size_nm: float, limit
 
 
 @njit(cache=True, nogil=True)
-def _bands(y: float, sigma: float, n_rows: int, band_bits: int) -> tuple[int, int]:
-    first = max(0, math.floor(y - _REACH * sigma))
-    last = min(n_rows - 1, math.floor(y + _REACH * sigma))
-    return min(first, n_rows - 1) >> band_bits, last >> band_bits
+def _tile_of(x: float, y: float, shape: tuple[int, int], tiles: _Tiles) -> int:
+    row, column = min(int(y), shape[0] - 1), min(int(x), shape[1] - 1)
+    return (row >> tiles.band_bits) * tiles.n_across + (column >> tiles.tile_bits)
 
 
 @njit(cache=True, parallel=True, nogil=True)
-def _sort_into_bands(pixel: NDArray[Any], columns: Any, n_rows: int, band_bits: int) -> Any:
-    # Rows that reach into several bands are listed in each. Within a band they keep the order of the table, so that
-    # the sums of floats do not depend on the number of threads.
+def _sort_into_tiles(pixel: NDArray[Any], columns: Any, shape: tuple[int, int], tiles: _Tiles) -> Any:
+    # Within a tile rows keep the order of the table, so that sums of floats do not depend on the number of threads.
     x, y, sigma_x, sigma_y, weight = columns
-    n_bands = ((n_rows - 1) >> band_bits) + 1
-    at = np.zeros((_CHUNKS, n_bands), np.int64)
+    n_tiles = tiles.n_bands * tiles.n_across
+    at = np.zeros((_CHUNKS, n_tiles), np.int64)
     for chunk in prange(_CHUNKS):
         for i in range(len(pixel) * chunk // _CHUNKS, len(pixel) * (chunk + 1) // _CHUNKS):
             if pixel[i] >= 0:
-                first, last = _bands(y[i], sigma_y[i], n_rows, band_bits)
-                for band in range(first, last + 1):
-                    at[chunk, band] += 1
-    offsets = np.zeros(n_bands + 1, np.int64)
-    for band in range(n_bands):
-        offsets[band + 1] = offsets[band]
+                at[chunk, _tile_of(x[i], y[i], shape, tiles)] += 1
+    offsets = np.zeros(n_tiles + 1, np.int64)
+    for tile in range(n_tiles):
+        offsets[tile + 1] = offsets[tile]
         for chunk in range(_CHUNKS):
-            n = at[chunk, band]
-            at[chunk, band] = offsets[band + 1]
-            offsets[band + 1] += n
-    n = offsets[n_bands]
+            n = at[chunk, tile]
+            at[chunk, tile] = offsets[tile + 1]
+            offsets[tile + 1] += n
+    n = offsets[n_tiles]
     weighted = len(weight) == len(pixel)
-    out_x, out_y, out_weight = np.empty(n), np.empty(n), np.ones(n if weighted else 1, np.float32)
-    out_sigma_x, out_sigma_y = np.empty(n, np.float32), np.empty(n, np.float32)
+    # position in the tile, and standard deviation: side by side, because they are read together
+    spots, weights = np.empty((n, 4), np.float32), np.ones(n if weighted else 1, np.float32)
     for chunk in prange(_CHUNKS):
         for i in range(len(pixel) * chunk // _CHUNKS, len(pixel) * (chunk + 1) // _CHUNKS):
             if pixel[i] >= 0:
-                first, last = _bands(y[i], sigma_y[i], n_rows, band_bits)
-                for band in range(first, last + 1):
-                    k = at[chunk, band]
-                    at[chunk, band] += 1
-                    out_x[k], out_y[k], out_sigma_x[k], out_sigma_y[k] = x[i], y[i], sigma_x[i], sigma_y[i]
-                    if weighted:
-                        out_weight[k] = weight[i]
-    return offsets, (out_x, out_y, out_sigma_x, out_sigma_y, out_weight)
+                tile = _tile_of(x[i], y[i], shape, tiles)
+                k = at[chunk, tile]
+                at[chunk, tile] += 1
+                spots[k, 0] = x[i] - ((tile % tiles.n_across) << tiles.tile_bits)
+                spots[k, 1] = y[i] - ((tile // tiles.n_across) << tiles.band_bits)
+                spots[k, 2], spots[k, 3] = sigma_x[i], sigma_y[i]
+                if weighted:
+                    weights[k] = weight[i]
+    return offsets, spots, weights
 
 
 @njit(cache=True, parallel=True, nogil=True)
-def _draw_bands(
-    image: NDArray[Any], band_height: int, offsets: NDArray[Any], columns: Any, cdf: Any, window: int, n_parts: int
+def _draw_tiles(
+    image: NDArray[Any],
+    tiles: _Tiles,
+    offsets: NDArray[Any],
+    spots: NDArray[Any],
+    weights: NDArray[Any],
+    window: tuple[NDArray[Any], int, int],
+    work: tuple[int, int],
 ) -> None:
-    x, y, sigma_x, sigma_y, weight = columns
+    apart, n_parts = work
+    for first in range(apart):
+        for part in prange(n_parts):
+            for band in range(first + part * apart, tiles.n_bands, n_parts * apart):
+                _draw_band(image, tiles, band, offsets, spots, weights, window)
+
+
+@njit(cache=True, nogil=True)
+def _draw_band(
+    image: NDArray[Any],
+    tiles: _Tiles,
+    band: int,
+    offsets: NDArray[Any],
+    spots: NDArray[Any],
+    weights: NDArray[Any],
+    window: tuple[NDArray[Any], int, int],
+) -> None:
+    cdf, size_x, size_y = window
     n_rows, n_columns = image.shape
-    stride = n_columns + _LANES
-    weighted = len(weight) == len(x)
-    for part in prange(n_parts):
-        band = np.empty(band_height * stride, np.float32)
-        share_x, share_y = np.empty(window + _LANES, np.float32), np.empty(window + _LANES, np.float32)
-        for index in range(part, len(offsets) - 1, n_parts):
-            top, bottom = index * band_height, min(n_rows, (index + 1) * band_height)
-            for row in range(top, bottom):
-                for column in range(n_columns):
-                    band[(row - top) * stride + column] = image[row, column]
-            for i in range(offsets[index], offsets[index + 1]):
-                left, n_x, sum_x = _shares(x[i], sigma_x[i], n_columns, cdf, share_x)
-                first, n_y, sum_y = _shares(y[i], sigma_y[i], n_rows, cdf, share_y)
-                scale = (weight[i] if weighted else np.float32(1)) / (sum_x * sum_y)
-                for j in range(n_x):
-                    share_x[j] *= scale
-                for j in range(n_x, n_x + _LANES):
-                    share_x[j] = 0
-                seen = (max(0, top - first), min(n_y, bottom - first))
-                start = (first + seen[0] - top) * stride + left
-                for j in range(0, n_x, _LANES):
-                    _add_strip(band, start + j, stride, share_y, seen, share_x, j)
-            for row in range(top, bottom):
-                for column in range(n_columns):
-                    image[row, column] = band[(row - top) * stride + column]
+    flat = image.reshape(-1)
+    weighted = len(weights) == len(spots)
+    share_x, share_y = np.empty(size_x, np.float32), np.empty(size_y, np.float32)
+    top = band << tiles.band_bits
+    for tile in range(band * tiles.n_across, (band + 1) * tiles.n_across):
+        left = (tile - band * tiles.n_across) << tiles.tile_bits
+        for i in range(offsets[tile], offsets[tile + 1]):
+            x0, n_x, sum_x = _shares(spots[i, 0], spots[i, 2], -left, n_columns - left, cdf, share_x)
+            y0, n_y, sum_y = _shares(spots[i, 1], spots[i, 3], -top, n_rows - top, cdf, share_y)
+            scale = (weights[i] if weighted else np.float32(1)) / (sum_x * sum_y)
+            start = (top + y0) * n_columns + left + x0
+            if left + x0 + n_x + _LANES > n_columns:
+                _add_block(flat, start, n_columns, share_y, n_y, share_x, n_x, scale)
+                continue
+            for j in range(n_x, n_x + _LANES):
+                share_x[j] = 0
+            for j in range(0, n_x, _LANES):
+                _add_strip(flat, start + j, n_columns, share_y, n_y, share_x, j, scale)
+
+
+@njit(cache=True, nogil=True)
+def _add_block(
+    flat: NDArray[Any],
+    start: int,
+    stride: int,
+    share_y: NDArray[Any],
+    n_y: int,
+    share_x: NDArray[Any],
+    n_x: int,
+    scale: float,
+) -> None:
+    """Near the right border, where a strip would run over into the next line."""
+    for row in range(n_y):
+        height = scale * share_y[row]
+        for j in range(n_x):
+            flat[start + row * stride + j] += height * share_x[j]
 
 
 @njit(cache=True, nogil=True)
 def _add_strip(
-    band: NDArray[Any],
+    flat: NDArray[Any],
     start: int,
     stride: int,
     share_y: NDArray[Any],
-    rows: tuple[int, int],
+    n_y: int,
     share_x: NDArray[Any],
     j: int,
+    scale: float,
 ) -> None:
     # Eight columns at a time, read before written and indexed without a sign: only so does the compiler use vectors.
-    s0, s1, s2, s3 = share_x[j], share_x[j + 1], share_x[j + 2], share_x[j + 3]
-    s4, s5, s6, s7 = share_x[j + 4], share_x[j + 5], share_x[j + 6], share_x[j + 7]
+    s0, s1, s2, s3 = scale * share_x[j], scale * share_x[j + 1], scale * share_x[j + 2], scale * share_x[j + 3]
+    s4, s5, s6, s7 = scale * share_x[j + 4], scale * share_x[j + 5], scale * share_x[j + 6], scale * share_x[j + 7]
     k0, step = np.uint64(start), np.uint64(stride)
-    for row in range(rows[0], rows[1]):
+    for row in range(n_y):
         h = share_y[row]
         k1, k2, k3, k4 = k0 + np.uint64(1), k0 + np.uint64(2), k0 + np.uint64(3), k0 + np.uint64(4)
         k5, k6, k7 = k0 + np.uint64(5), k0 + np.uint64(6), k0 + np.uint64(7)
-        a0, a1, a2, a3 = band[k0] + h * s0, band[k1] + h * s1, band[k2] + h * s2, band[k3] + h * s3
-        a4, a5, a6, a7 = band[k4] + h * s4, band[k5] + h * s5, band[k6] + h * s6, band[k7] + h * s7
-        band[k0], band[k1], band[k2], band[k3] = a0, a1, a2, a3
-        band[k4], band[k5], band[k6], band[k7] = a4, a5, a6, a7
+        a0, a1, a2, a3 = flat[k0] + h * s0, flat[k1] + h * s1, flat[k2] + h * s2, flat[k3] + h * s3
+        a4, a5, a6, a7 = flat[k4] + h * s4, flat[k5] + h * s5, flat[k6] + h * s6, flat[k7] + h * s7
+        flat[k0], flat[k1], flat[k2], flat[k3] = a0, a1, a2, a3
+        flat[k4], flat[k5], flat[k6], flat[k7] = a4, a5, a6, a7
         k0 += step
 
 
 @njit(cache=True, nogil=True)
-def _shares(
-    center: float, sigma: float, n_pixels: int, cdf: NDArray[Any], share: NDArray[Any]
-) -> tuple[int, int, Any]:
+def _shares(center: Any, sigma: Any, low: int, high: int, cdf: NDArray[Any], share: NDArray[Any]) -> Any:
     """Integrate the Gaussian over each pixel of one axis: first pixel, number of pixels, sum of their shares."""
     if sigma < _POINT_PX:
         share[0] = 1.0
-        return min(int(center), n_pixels - 1), 1, np.float32(1)
-    first = max(0, math.floor(center - _REACH * sigma))
-    n = min(n_pixels - 1, math.floor(center + _REACH * sigma)) - first + 1
-    step = np.float32(_STEPS / (2 * _REACH) / sigma)
-    start = np.float32(first - center) * step + np.float32(_STEPS / 2)
+        return min(int(center), high - 1), 1, np.float32(1)
+    reach = np.float32(_REACH) * sigma
+    first = max(low, math.floor(center - reach))
+    n = min(high - 1, math.floor(center + reach)) - first + 1
+    step = np.float32(_STEPS / (2 * _REACH)) / sigma
+    start = (np.float32(first) - center) * step + np.float32(_STEPS / 2)
     lowest = _cdf_at(max(start, np.float32(0)), cdf)
     below = lowest
-    for i in range(1, n):
-        above = _cdf_at(start + np.float32(i) * step, cdf)
-        share[i - 1] = above - below
+    for i in range(n - 1):
+        above = _cdf_at(start + np.float32(i + 1) * step, cdf)
+        share[i] = above - below
         below = above
     highest = _cdf_at(min(start + np.float32(n) * step, np.float32(_STEPS)), cdf)
     share[n - 1] = highest - below
