@@ -78,7 +78,7 @@ def test_examples_run(example_files: Path, tmp_path: Path, capsys) -> None:
     assert {script.stem for script in scripts} == set(arguments)
     for script in scripts:
         runpy.run_path(str(script))["main"](*arguments[script.stem])
-    assert sheet.stat().st_size > 1000
+    assert (tmp_path / "sheet.png").stat().st_size > 1000
     assert "agreement" in capsys.readouterr().out
 
 

@@ -53,8 +53,11 @@ def spots(n_frames: int = 30, side: int = 24, per_frame: int = 2, seed: int = 0)
     y, x = np.mgrid[:side, :side] + 0.5
     frames = np.full((n_frames, side, side), 10.0)
     for frame in frames:
-        for _ in range(per_frame):
-            y0, x0 = rng.uniform(6, side - 6, 2)
+        for index in range(per_frame):  # each in a band of its own, so that no two overlap
+            y0, x0 = (
+                5 + (side - 10) * index / max(1, per_frame - 1) + rng.uniform(-0.5, 0.5),
+                rng.uniform(6, side - 6),
+            )
             frame += 1500 / (2 * np.pi * 1.3**2) * np.exp(-((y - y0) ** 2 + (x - x0) ** 2) / (2 * 1.3**2))
     electrons = rng.poisson(frames) + rng.normal(0, 1, frames.shape)
     return (electrons / 0.5 + 100).round().astype(np.uint16)

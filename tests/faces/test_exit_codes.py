@@ -41,7 +41,7 @@ def test_done(stormcell: Callable, movie: Path) -> None:
     assert said.code == 0
     assert said.err == ""
     table = read_table(movie.parent / "movie_localize.parquet")
-    assert 50 <= table.n_rows <= 60
+    assert 58 <= table.n_rows <= 70  # 60 spots, and 0.1 false detections per frame on average
     assert table.provenance.verb == "localize"
 
 

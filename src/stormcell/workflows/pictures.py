@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from stormcell.data.sr_image import SRImage
 from stormcell.rendering.annotations import add_scale_bar
 from stormcell.rendering.pictures import contrast_limits, draw_image, overlay, to_png_bytes
@@ -11,7 +13,6 @@ from stormcell.rendering.report import Picture
 from stormcell.rendering.views import brightest_regions, fitted, resample, shrunk, zoom
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -66,7 +67,7 @@ def report_pictures(image: SRImage, widefield: SRImage | None, error_map: SRImag
     if widefield is not None:
         pictures.append(
             Picture(
-                to_png_bytes(draw_image(widefield, WIDEFIELD_COLOURS, side_px=_REPORT_PX)),
+                to_png_bytes(draw_image(on_pixels_of(widefield, image), WIDEFIELD_COLOURS, side_px=_REPORT_PX)),
                 "Wide field",
                 "What a conventional microscope sees: the light of all frames together.",
                 f"Wide-field image of a field of {field}, in grey.",
@@ -162,8 +163,29 @@ def overlay_picture(widefield: SRImage, image: SRImage, side_px: int) -> NDArray
     return add_scale_bar(rgb, small.grid.extent_nm[1] / rgb.shape[1])
 
 
-def _beside(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    import numpy as np
+def on_pixels_of(image: SRImage, other: SRImage) -> SRImage:
+    """Show an image on the pixels of another without interpolation, so that both are drawn at one size.
 
+    Parameters
+    ----------
+    image : SRImage
+        Larger pixels.
+    other : SRImage
+        Smaller pixels of the same field.
+
+    Returns
+    -------
+    SRImage
+        Each pixel takes the value of the one its centre lies in; outside the image that of the nearest.
+    """
+    rows, columns = (np.arange(side) + 0.5 for side in other.grid.shape)
+    y = np.floor(image.grid.y_px(other.grid.y_nm(rows))).astype(int)
+    x = np.floor(image.grid.x_px(other.grid.x_nm(columns))).astype(int)
+    height, width = image.grid.shape
+    pixels = image.pixels[np.ix_(np.clip(y, 0, height - 1), np.clip(x, 0, width - 1))]
+    return SRImage(pixels, other.grid, image.unit)
+
+
+def _beside(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:
     gap = np.full((left.shape[0], 4, 3), 255, np.uint8)
     return np.concatenate([left, gap, right], axis=1)
