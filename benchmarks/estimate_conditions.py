@@ -9,11 +9,11 @@ The movies are drawn by the small simulator below, which shares no code with the
 
 Conditions, log-uniform: sigma 0.7-1.8 px, 300-5,000 photons, background 2-200, density 0.1-5 per um^2 (100 nm px),
 gain 0.1-10 e/ADU. Half Gaussian, half diffraction (Airy) spots; half CMOS (1.6 e read noise), half EMCCD (0.1 e). The
-spread of the photons is lognormal, sigma 0-0.6. A third has emitters that stay on for exponential times (0.5-4 frames),
-the others show new emitters in every frame. In half of the movies offset and read noise are given, in the others only
-the camera type. Truth: photons are the mean over emitters and frames of what falls within 10 px, density counts every
-emitter that is on during any part of a frame; the sigma of an Airy pattern is that of its least-squares Gaussian over
-15 x 15 px.
+spread of the photons is lognormal, sigma 0-0.6. A third has emitters that stay on for exponential times (0.5-4
+frames), the others show new emitters in every frame. In half of the movies offset and read noise are given, in the
+others only the camera type. Truth: photons are the mean over emitters and frames of what falls within 10 px, density
+counts every emitter that is on during any part of a frame; the sigma of an Airy pattern is that of the Gaussian which
+fits 7 x 7 px of it best, with a constant beside it.
 """
 
 from __future__ import annotations
@@ -114,16 +114,16 @@ def airy_table(scale: float) -> np.ndarray:
 
 
 def gaussian_sigma(table: np.ndarray) -> float:
-    """Least squares over 15 x 15 pixels."""
-    x = np.arange(-7, 8)
+    """Least squares over 7 x 7 pixels, Gaussian and constant."""
+    x = np.arange(-3, 4)
     rows = REACH * FINE + x * FINE
     image = table[np.ix_(rows, rows)]
 
     def misfit(p: np.ndarray) -> np.ndarray:
         share = 0.5 * (special.erf((x + 0.5) / p[1] / 2**0.5) - special.erf((x - 0.5) / p[1] / 2**0.5))
-        return (p[0] * np.outer(share, share) - image).ravel() / image.max()
+        return (p[0] * np.outer(share, share) + p[2] - image).ravel() / image.max()
 
-    return float(optimize.least_squares(misfit, [image.max() * 6, 1.0]).x[1])
+    return float(optimize.least_squares(misfit, [image.max() * 6, 1.0, 0.0]).x[1])
 
 
 @lru_cache(maxsize=4)
@@ -132,7 +132,9 @@ def spot_table(psf: str, sigma: float) -> np.ndarray:
     if psf == "gaussian":
         table = gaussian_table(sigma)
     else:
-        wanted = optimize.brentq(lambda s: gaussian_sigma(airy_table(s)) - sigma, 0.6 * sigma, 1.0 * sigma, xtol=1e-3)
+        wanted = optimize.brentq(
+            lambda s: gaussian_sigma(airy_table(s)) - sigma, 0.55 * sigma, 1.0 * sigma, xtol=1e-3
+        )
         table = airy_table(wanted)
     x = np.arange(-REACH * FINE, REACH * FINE + 1) / FINE
     return table / (table[np.hypot(x[:, None], x) <= 10].sum() / FINE**2)
@@ -245,7 +247,7 @@ def table(rows: list[dict]) -> None:
     columns = ("median error", "goal", "90th pct.", "goal", "covered")
     print(
         f"{'quantity':20s}"
-        + "".join(f"{text:>{width}s}" for text, width in zip(columns, (13, 7, 11, 7, 9)))
+        + "".join(f"{text:>{width}s}" for text, width in zip(columns, (13, 7, 11, 7, 9), strict=True))
         + "   of"
     )
     for name in (*GOALS, "photons_sd", "on_time_frames"):

@@ -31,6 +31,7 @@ _SPREAD_BOUNDS = (0.01, 1.2)
 _LOGIT_BOUND = 9.0
 _STARTS = (0.02, 0.08, 0.25, 0.6, 0.9)
 _STEP = 0.01
+_MODEL_ERROR = 0.05
 _EVALUATIONS = 40
 
 
@@ -161,7 +162,7 @@ class EmitterModel:
         Returns
         -------
         ndarray
-            Twice the difference of the square roots of measured and expected counts.
+            Twice the difference of the square roots of measured and expected counts, over its standard error.
         """
         light = float(self.light[stratum])
         grid = self.histograms.grid
@@ -172,7 +173,8 @@ class EmitterModel:
         expected = np.add.reduceat(np.maximum(shares, 0), self.histograms.edges[stratum])
         counts = self.counts[stratum]
         difference: Array = 2 * (np.sqrt(expected * counts.sum()) - np.sqrt(counts))
-        return difference
+        # the model is right to a few per cent at best: well-filled bins count no more than that
+        return difference / np.sqrt(1 + _MODEL_ERROR**2 * counts)
 
 
 ROUNDING = 1 / 12

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 _SHORTEST_SLOPE = 8
+_FEWEST_RUNS = 6
+_MONOTONIC = 0.7
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,7 @@ def temporal_fluctuations(sample: FrameSample) -> Fluctuations:
     """
     means = np.array([float(sample.frames_of(run).mean()) for run in range(sample.n_blocks)])
     rest = sample.tiles.copy()
-    flicker = float(np.median(np.abs(np.diff(sample.tiles[:, :, ::3, ::3], axis=1))))
-    bleaching = sample.n_blocks >= 4 and bool(np.ptp(means) > max(flicker, 1e-6))
+    bleaching = _is_bleaching(sample, means)
     if bleaching:
         runs = [np.searchsorted(sample.block, (run, run + 1)) for run in range(sample.n_blocks)]
         n_lost = sum(_remove(rest[:, first:last], _line(last - first)) for first, last in runs)
@@ -83,6 +84,15 @@ def temporal_fluctuations(sample: FrameSample) -> Fluctuations:
     found = Fluctuations(rest, n_lost, bleaching, memory)
     rest *= np.float32(found.scale)
     return found
+
+
+def _is_bleaching(sample: FrameSample, means: Array) -> bool:
+    """Whether the mean rises or falls all along, by more than a pixel flickers from frame to frame."""
+    if sample.n_blocks < _FEWEST_RUNS:
+        return False
+    flicker = float(np.median(np.abs(np.diff(sample.tiles[:, :, ::3, ::3], axis=1))))
+    order = np.sign(means[:, None] - means)[np.triu_indices(means.size, 1)]
+    return bool(abs(float(order.mean())) > _MONOTONIC and np.ptp(means) > max(flicker, 1e-6))
 
 
 def _line(n_frames: int) -> list[Array]:

@@ -31,8 +31,19 @@ if TYPE_CHECKING:
 
 _LONGEST_SIDE = 64
 _LOWEST_CYCLES = 2.0
-_LOWER = np.array([-60.0, -60.0, np.log(0.35), -0.5, -0.7, -0.7, 0.0])
-_UPPER = np.array([60.0, 60.0, np.log(6.0), 1.6, 0.7, 0.7, 300.0])
+_PARAMETERS = (
+    # name, lower and upper bound, centre and width of a weak prior
+    ("log_signal", -60.0, 60.0, 0.0, np.inf),
+    ("log_floor", -60.0, 60.0, 0.0, np.inf),
+    ("log_sigma", np.log(0.35), np.log(6.0), 0.0, np.inf),
+    ("tail", -0.5, 1.6, 0.5, 1.0),
+    ("stretch", -0.7, 0.7, 0.0, np.inf),
+    ("shear", -0.7, 0.7, 0.0, np.inf),
+    ("halo", 0.0, 0.45, 0.0, 0.15),
+    ("log_halo_width", np.log(1.8), np.log(6.0), np.log(2.9), 0.25),
+    ("haze", 0.0, 300.0, 0.0, np.inf),
+)
+_LOWER, _UPPER, _CENTRE, _WIDTH = (np.array(column) for column in list(zip(*_PARAMETERS, strict=True))[1:])
 _STEP = 1e-4
 _TOLERANCE = 1e-3
 _HAZE_WIDTH = 3.0
@@ -67,10 +78,11 @@ class SpectrumFit:
 
     @property
     def vector(self) -> Array:
-        """The fit's own parameters: log signal, log floor, log sigma, tail, stretch, shear, haze."""
+        """The fit's own parameters, in the order of `_PARAMETERS`."""
         shape = self.shape
         logs = [np.log(self.signal), np.log(self.floor), np.log(shape.sigma_px)]
-        return np.array([*logs, shape.tail, shape.stretch, shape.shear, self.haze])
+        core = [shape.tail, shape.stretch, shape.shear]
+        return np.array([*logs, *core, shape.halo, np.log(shape.halo_width), self.haze])
 
     def power(self, ky: Array, kx: Array) -> Array:
         """Evaluate the spectrum.
@@ -126,15 +138,15 @@ class Spectra:
         Shape (n, m), independent entries each frequency stands for, 0 where it is left out.
     ky, kx : ndarray
         Shapes (n, 1) and (1, m), cycles per pixel.
-    n_frames : int
-        Frames in all runs.
+    n_entries : float
+        Independent entries in all: frequencies times frames times patches.
     """
 
     power: Array
     weight: Array
     ky: Array
     kx: Array
-    n_frames: int
+    n_entries: float
 
 
 def measure_spectra(fluctuations: Fluctuations, sample: FrameSample) -> Spectra:
@@ -171,7 +183,8 @@ def measure_spectra(fluctuations: Fluctuations, sample: FrameSample) -> Spectra:
         weight[:, -1] = 1.0
     # below about two cycles a patch, flicker of the lamp and out-of-focus haze outweigh the spots
     weight[np.hypot(ky * n, kx * m) < _LOWEST_CYCLES] = 0.0
-    return Spectra(power, weight, ky, kx, sample.n_frames)
+    n_entries = float(weight.sum()) / 2 * sample.n_frames * values.shape[0] * height * width / (n * m)
+    return Spectra(power, weight, ky, kx, n_entries)
 
 
 def fit_spectrum(spectra: Spectra, run_weights: Array | None = None, start: SpectrumFit | None = None) -> SpectrumFit:
@@ -205,7 +218,7 @@ def _climb(spectra: Spectra, power: Array, vector: Array) -> SpectrumFit:
     vector = np.clip(vector, _LOWER, _UPPER)
     hazy = vector[-1] > 0
     loss, damping = _loss(spectra, power, vector), 1e-3
-    tolerance = _TOLERANCE / (float(np.sum(spectra.weight)) * spectra.n_frames)
+    tolerance = _TOLERANCE / spectra.n_entries
     for _ in range(60):
         gradient, fisher = _scores(spectra, power, vector)
         # a parameter that presses against its bound stays there
@@ -226,11 +239,11 @@ def _climb(spectra: Spectra, power: Array, vector: Array) -> SpectrumFit:
             break
     level = float(np.average(power, weights=spectra.weight))
     gained = np.log(level) + 1 - loss
-    return replace(_from_vector(vector), evidence=float(gained * np.sum(spectra.weight) * spectra.n_frames / 2))
+    return replace(_from_vector(vector), evidence=float(gained * spectra.n_entries))
 
 
 def _damped_step(gradient: Array, fisher: Array, damping: float) -> Array:
-    lifted = fisher + damping * np.diag(np.diag(fisher)) + 1e-9 * np.eye(len(fisher))
+    lifted = fisher + damping * np.diag(np.diag(fisher)) + 1e-12 * np.eye(len(fisher))
     step: Array = np.clip(np.linalg.solve(lifted, -gradient), -0.5, 0.5)
     return step
 
@@ -241,8 +254,9 @@ def _patch_starts(side: int, patch: int) -> list[int]:
 
 
 def _from_vector(vector: Array) -> SpectrumFit:
-    shape = SpotShape(float(np.exp(vector[2])), float(vector[3]), float(vector[4]), float(vector[5]))
-    return SpectrumFit(shape, float(np.exp(vector[0])), float(np.exp(vector[1])), float(vector[6]))
+    log_signal, log_floor, log_sigma, tail, stretch, shear, halo, log_width, haze = (float(v) for v in vector)
+    shape = SpotShape(np.exp(log_sigma), tail, stretch, shear, halo, np.exp(log_width))
+    return SpectrumFit(shape, np.exp(log_signal), np.exp(log_floor), haze)
 
 
 def _model(spectra: Spectra, vector: Array) -> Array:
@@ -250,8 +264,10 @@ def _model(spectra: Spectra, vector: Array) -> Array:
 
 
 def _loss(spectra: Spectra, power: Array, vector: Array) -> float:
+    """Negative log-likelihood per independent entry, priors included."""
     model = _model(spectra, vector)
-    return float(np.sum(spectra.weight * (power / model + np.log(model))) / np.sum(spectra.weight))
+    prior = 0.5 * float(np.sum(((vector - _CENTRE) / _WIDTH) ** 2)) / spectra.n_entries
+    return float(np.sum(spectra.weight * (power / model + np.log(model))) / np.sum(spectra.weight)) + prior
 
 
 def _scores(spectra: Spectra, power: Array, vector: Array) -> tuple[Array, Array]:
@@ -263,9 +279,11 @@ def _scores(spectra: Spectra, power: Array, vector: Array) -> tuple[Array, Array
         moved[index] += _STEP
         slopes.append((np.log(_model(spectra, moved)) - np.log(model)) / _STEP)
     jacobian = np.array(slopes)
-    weight = spectra.weight
+    weight = spectra.weight / np.sum(spectra.weight)
     gradient = np.einsum("pij,ij->p", jacobian, weight * (1 - power / model))
-    return gradient, np.einsum("pij,qij,ij->pq", jacobian, jacobian, weight)
+    gradient += (vector - _CENTRE) / _WIDTH**2 / spectra.n_entries
+    fisher = np.einsum("pij,qij,ij->pq", jacobian, jacobian, weight)
+    return gradient, fisher + np.diag(1 / _WIDTH**2) / spectra.n_entries
 
 
 def _first_guess(spectra: Spectra, power: Array) -> Array:
@@ -275,5 +293,6 @@ def _first_guess(spectra: Spectra, power: Array) -> Array:
     low = used & (radius < max(0.1, 1.01 * radius[used].min()))
     signal = max(float(power[low].mean()) - floor, 0.05 * floor)
     widths = np.log([0.55, 0.7, 0.9, 1.1, 1.4, 1.8, 2.4])
-    guesses = [np.array([np.log(signal), np.log(floor), width, 0.3, 0.0, 0.0, 0.0]) for width in widths]
+    rest = [0.3, 0.0, 0.0, 0.05, np.log(2.9), 0.0]
+    guesses = [np.array([np.log(signal), np.log(floor), width, *rest]) for width in widths]
     return min(guesses, key=lambda guess: _loss(spectra, power, guess))

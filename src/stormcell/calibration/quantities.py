@@ -229,7 +229,7 @@ def _on_time(runs: Jackknife[Condition]) -> Quantity:
         return Quantity("on_time_frames", None, "frame", "estimated", detail)
     estimate = runs.of(lambda c: np.log(c.on_time_frames))
     detail = "mean of exponential times, from the correlation of consecutive frames"
-    return _exp("on_time_frames", "frame", estimate, 0.05, detail)
+    return _exp("on_time_frames", "frame", estimate, 0.1, detail)
 
 
 def _camera(runs: Jackknife[Condition], settings: CameraSettings, known: Known) -> tuple[Quantity, ...]:

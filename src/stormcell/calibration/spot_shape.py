@@ -1,16 +1,19 @@
-"""A two-number family of spot shapes, from a Gaussian to an Airy pattern and beyond, in Fourier space.
+"""A family of spot shapes, from a Gaussian to an Airy pattern with a halo, in Fourier space.
 
-The transfer function is (1 - a) * Gaussian(sigma) + a * Airy(w = 0.768 * sigma): the best-fit Gaussian of that Airy
-pattern has standard deviation sigma, so that `sigma` says the width and `a` the weight of the rings and tail.
+The core of the transfer function is (1 - a) * Gaussian(sigma) + a * Airy(w = 0.768 * sigma): the best-fit Gaussian
+of that Airy pattern has standard deviation sigma, so that `sigma` says the width and `a` the weight of the rings. A
+share of the light may lie in a wider Gaussian halo. Vectorial and moderately aberrated spots are within 1.5 % of a
+member in the peak and 6 % in the total.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import optimize, special
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +28,7 @@ TOTAL_RADIUS_PX = 10.0
 
 _OVERSAMPLING = 4
 _SIDE_PX = 28
+_WINDOW_PX = 7
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,18 @@ class SpotShape:
         Half the logarithm of the ratio of the widths along x and y.
     shear : float
         The same for the diagonals.
+    halo : float
+        Share of the light in the halo.
+    halo_width : float
+        Standard deviation of the halo over `sigma_px`.
     """
 
     sigma_px: float
     tail: float = 0.0
     stretch: float = 0.0
     shear: float = 0.0
+    halo: float = 0.0
+    halo_width: float = 3.0
 
     def transfer(self, ky: Array, kx: Array) -> Array:
         """Evaluate the optical transfer function, without the pixel.
@@ -67,13 +77,15 @@ class SpotShape:
         squared = (kx**2 + ky**2) * np.cosh(size)
         if size > 0:
             squared = squared + ratio * (self.stretch * (kx**2 - ky**2) + 2 * self.shear * kx * ky)
-        gaussian: Array = np.exp(-2 * np.pi**2 * self.sigma_px**2 * squared)
-        if self.tail == 0:
-            return gaussian
-        reduced = np.minimum(np.sqrt(squared) * (np.pi * AIRY_SCALE * self.sigma_px), 1.0)
-        airy = 2 / np.pi * (np.arccos(reduced) - reduced * np.sqrt(1 - reduced**2))
-        mixed: Array = (1 - self.tail) * gaussian + self.tail * airy
-        return mixed
+        decay: Array = -2 * np.pi**2 * self.sigma_px**2 * squared
+        core = np.exp(decay)
+        if self.tail != 0:
+            reduced = np.minimum(np.sqrt(squared) * (np.pi * AIRY_SCALE * self.sigma_px), 1.0)
+            airy = 2 / np.pi * (np.arccos(reduced) - reduced * np.sqrt(1 - reduced**2))
+            core = (1 - self.tail) * core + self.tail * airy
+        if self.halo != 0:
+            core = (1 - self.halo) * core + self.halo * np.exp(self.halo_width**2 * decay)
+        return core
 
     def power(self, ky: Array, kx: Array) -> Array:
         """Evaluate the power spectrum of randomly placed spots as the camera samples it.
@@ -135,29 +147,33 @@ class SpotShape:
         return float(image[fine_radius() <= radius_px].sum() * SAMPLE_AREA_PX2)
 
     def best_gaussian(self) -> tuple[float, float]:
-        """Fit a Gaussian to the spot by unweighted least squares, before integration over the pixel.
+        """Fit a pixel-integrated Gaussian and a constant to 7 x 7 px, as every PSF of the package is described.
 
         Returns
         -------
         sigma_px : float
-            Standard deviation (geometric mean of the axes).
+            Standard deviation before integration over the pixel.
         share : float
             Photons in the Gaussian as a share of all within `TOTAL_RADIUS_PX`.
         """
-        round_spot = SpotShape(self.sigma_px, self.tail)
-        k = np.linspace(0.0, 1.4 / self.sigma_px, 1200)
-        transfer = round_spot.transfer(np.zeros(1), k)
-        sigmas = self.sigma_px * np.linspace(0.6, 1.6, 201)
-        # overlap of the spot with unit-norm Gaussians; its maximum is the least-squares fit
-        weights = k * np.exp(-2 * np.pi**2 * np.square(sigmas)[:, None] * k**2)
-        overlap = 2 * np.pi * np.trapezoid(transfer * weights, k, axis=1)
-        score = overlap * sigmas
-        best = int(np.clip(np.argmax(score), 1, len(sigmas) - 2))
-        left, mid, right = score[best - 1 : best + 2]
-        step = 0.5 * (left - right) / (left - 2 * mid + right)
-        sigma = float(sigmas[best] + step * (sigmas[1] - sigmas[0]))
-        amplitude = float(np.interp(sigma, sigmas, overlap)) * 4 * np.pi * sigma**2
-        return sigma, amplitude / self.share_within()
+        image = replace(self, stretch=0.0, shear=0.0).filtered(np.ones((1, 1)))
+        pixels = np.arange(_WINDOW_PX) - _WINDOW_PX // 2
+        window = image[np.ix_(pixels * _OVERSAMPLING, pixels * _OVERSAMPLING)]
+
+        def misfit(values: Array) -> Array:
+            model = values[0] * _square_gaussian(pixels, values[1]) + values[2]
+            difference: Array = (model - window).ravel() / float(window.max())
+            return difference
+
+        bounds = ((0.0, 0.2, -1.0), (4.0, 12.0, 1.0))
+        found = optimize.least_squares(misfit, (1.0, self.sigma_px, 0.0), bounds=bounds)
+        return float(found.x[1]), float(found.x[0]) / self.share_within()
+
+
+def _square_gaussian(pixels: Array, sigma_px: float) -> Array:
+    edge = sigma_px * np.sqrt(2)
+    share = 0.5 * (special.erf((pixels + 0.5) / edge) - special.erf((pixels - 0.5) / edge))
+    return np.outer(share, share)
 
 
 SAMPLE_AREA_PX2 = 1 / _OVERSAMPLING**2
