@@ -179,7 +179,7 @@ def test_long_tables_are_drawn_block_by_block(monkeypatch):
     settings = RenderSettings(weight_column="photons")
     whole = render(table, 10, "gaussian", settings=settings).pixels
     monkeypatch.setattr(gaussian_module, "_BLOCK_ROWS", 100)
-    assert render(table, 10, "gaussian", settings=settings).pixels == pytest.approx(whole, rel=1e-5, abs=1e-6)
+    np.testing.assert_allclose(render(table, 10, "gaussian", settings=settings).pixels, whole, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("most_tiles", [1, 40])
@@ -187,7 +187,7 @@ def test_wide_pictures_get_wide_tiles(most_tiles, monkeypatch):
     table = scene(n=700, seed=4)
     whole = render(table, 1, "gaussian").pixels
     monkeypatch.setattr(gaussian_module, "_MOST_TILES", most_tiles)
-    assert render(table, 1, "gaussian").pixels == pytest.approx(whole, rel=1e-5, abs=1e-6)
+    np.testing.assert_allclose(render(table, 1, "gaussian").pixels, whole, rtol=1e-5, atol=1e-6)
 
 
 def test_a_vanishing_uncertainty_acts_as_a_histogram():
