@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stormcell.physics.psf.bank import PSFBank
     from stormcell.simulation.training_settings import TrainingFrameSettings
 
-_N_CURVES = 6
+_N_CURVES = 4
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def _draw_positions(
     bend = rng.normal(0, 0.3, (n_samples, _N_CURVES)) / side_px
     scatter_px = rng.uniform(10, 60, n_samples) / camera_pixel_size_nm
     curve = (rng.random(n) * n_curves[sample]).astype(np.int64)
-    along = (rng.random(n) * 2 - 1) * side_px
+    along = (rng.random(n) * 2 - 1) * 0.7 * side_px
     offsets = rng.standard_normal((2, n)) * scatter_px[sample]
     across = bend[sample, curve] * along**2
     cosine, sine = np.cos(angle[sample, curve]), np.sin(angle[sample, curve])

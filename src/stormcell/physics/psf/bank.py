@@ -11,6 +11,7 @@ import torch
 from stormcell.errors import InputError
 from stormcell.physics.psf.gaussian_fit import WINDOW_PX, GaussianFits, fit_gaussians
 from stormcell.physics.psf.spline_table import (
+    OVERSAMPLING,
     PATCH_PX,
     add_emitters,
     integrate_over_pixels,
@@ -185,6 +186,8 @@ class PSFBank:
         _add_emitters_torch(frames, self.table, first, kernel, (x_px, y_px), photons)
 
 
+_HALF_STEP = 0.5 / OVERSAMPLING
+
 _PER_PSF = ("camera_pixel_size_nm", "sigma_px", "ellipticity", "tail_fraction", "strehl", "centre_spread_px")
 
 
@@ -285,8 +288,10 @@ def _tabulate(
     shift_x = densities.new_zeros(n_psfs)
     shift_y = densities.new_zeros(n_psfs)
     for is_rough in (True, False, False):
-        shares = place(densities[:, focus], shift_x, shift_y)
-        error_x, error_y = _centre_errors(shares, is_rough=is_rough)
+        # half a step aside, the 16 positions lie symmetrically round the pixel's centre
+        aside = 0.0 if is_rough else _HALF_STEP
+        shares = place(densities[:, focus], shift_x + aside, shift_y + aside)
+        error_x, error_y = _centre_errors(shares, aside, is_rough=is_rough)
         shift_x = shift_x + error_x.mean(dim=1)
         shift_y = shift_y + error_y.mean(dim=1)
     spread = torch.hypot(error_x - error_x.mean(1, keepdim=True), error_y - error_y.mean(1, keepdim=True)).amax(dim=1)
@@ -305,13 +310,13 @@ def _tabulate(
     }
 
 
-def _centre_errors(shares: Tensor, *, is_rough: bool) -> tuple[Tensor, Tensor]:
+def _centre_errors(shares: Tensor, aside: float, *, is_rough: bool) -> tuple[Tensor, Tensor]:
     """Fitted minus true centre at the sub-pixel positions; the rough call looks at the pixel's centre alone."""
     images, x, y = shares_at_phases(shares, WINDOW_PX)
     if is_rough:
         images, x, y = images[:, 5:6], x[5:6], y[5:6]
     fits = fit_gaussians(images.flatten(0, 1))
-    return fits.x_px.reshape(-1, len(x)) - x, fits.y_px.reshape(-1, len(y)) - y
+    return fits.x_px.reshape(-1, len(x)) + aside - x, fits.y_px.reshape(-1, len(y)) + aside - y
 
 
 def _ellipticity(images: Tensor, fits: GaussianFits) -> Tensor:

@@ -43,7 +43,7 @@ class MeasuredPSF:
     n_spots: int
     """Spots it was built from."""
     reduced_chi2: float
-    """Mean squared residual of the spots in units of their noise; about 1 is a perfect fit."""
+    """Mean squared residual of the spots in units of their noise; about 1 is a good fit, less with few spots."""
 
 
 @dataclass
@@ -195,7 +195,7 @@ def _place_spots(spots: _Spots, psf: PSF, read_variance_e2: float) -> float:
     theta = torch.from_numpy(np.stack([spots.x, spots.y, spots.light, spots.background], axis=1))
     middle = torch.tensor([shape[1] / 2, shape[0] / 2], dtype=theta.dtype)
     chi2 = torch.zeros(0)
-    for _ in range(6):
+    for _ in range(4):
         images, slopes = _images_and_slopes(psf, theta, shape)
         variance = images.clamp_min(0.5) + read_variance_e2
         residual = data - images
