@@ -13,7 +13,7 @@ from stormcell.errors import InputError
 from stormcell.localization.flags import FLAGS
 from stormcell.localization.lsq import sandwich_covariance
 from stormcell.localization.mle import covariance, goodness, maximize
-from stormcell.localization.mle_kernel import poisson_information, tie_sigmas
+from stormcell.localization.mle_kernel import add_sigma_prior, poisson_information, tie_sigmas
 from stormcell.localization.small_sample import expected_spread, subtract_bias
 from stormcell.localization.starts import at_bounds, load_pixels, set_bounds, start_values
 from stormcell.physics.gaussian import CameraNoise, FitSigma
@@ -32,6 +32,7 @@ N_FREE: dict[FitSigma, int] = {"fixed": 4, "free": 5, "elliptical": 6}
 _SPOTS_PER_TASK = 128
 _POOR_CHI2 = 5.0  # standard deviations of chi-square
 _LOW_PHOTONS = 3.0
+_SIGMA_PRIOR = 0.25
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def fit_spots(
     method: FitMethod = "mle",
     fit_sigma: FitSigma = "free",
     sigma_range: tuple[float, float] = (0.5, 2.0),
+    sigma_prior: float | None = None,
 ) -> SpotFits:
     """Fit one pixel-integrated Gaussian on a flat background to every region, on all cores.
 
@@ -101,6 +103,10 @@ def fit_spots(
         "fixed", "free" (one sigma) or "elliptical" (two).
     sigma_range : tuple of float
         Lowest and highest sigma a fit may reach, in units of psf_sigma_px.
+    sigma_prior : float, optional
+        Relative standard deviation of what is known about free sigmas beforehand (a log-normal prior around
+        psf_sigma_px); it decides where a spot is too faint to tell. 0 is no prior; None is 0.25 for one free sigma
+        and no prior for elliptical fits, whose widths are meant to vary. Ignored by "lsq".
 
     Returns
     -------
@@ -128,11 +134,14 @@ def fit_spots(
     if start_xy_px is not None:
         starts[:] = np.asarray(start_xy_px)
     factor = float(noise.excess_noise_factor)
-    plan = np.array([N_FREE[fit_sigma], factor, *sigmas, *sigma_range, float(method == "lsq")])
-    theta, uncertainty, crlb = (np.empty((n_spots, 6)) for _ in range(3))
-    quality = np.empty((n_spots, 6))
+    if sigma_prior is None:
+        sigma_prior = _SIGMA_PRIOR if fit_sigma == "free" else 0.0
+    weight = 1.0 / sigma_prior**2 if sigma_prior > 0.0 and method == "mle" else 0.0
+    plan = np.array([N_FREE[fit_sigma], factor, *sigmas, *sigma_range, float(method == "lsq"), weight])
+    found = np.empty((n_spots, 24))
     if n_spots:
-        _fit_all(rois, _variance_array(noise, rois.shape), starts, plan, theta, uncertainty, crlb, quality)
+        _fit_all(rois, _variance_array(noise, rois.shape), starts, plan, found)
+    theta, uncertainty, crlb, quality = (part.copy() for part in np.split(found, (6, 12, 18), axis=1))
     chi2_limit = 1.0 + _POOR_CHI2 * math.sqrt(2.0 / max(rois.shape[1] * rois.shape[2] - plan[0], 1.0))
     return SpotFits(
         theta,
@@ -183,7 +192,7 @@ def _fit_one(
     uncertainty, crlb = deviations
     spread, bound = small[18:24], small[24:30]
     n_free, factor, squares = int(plan[0]), plan[1], plan[6] > 0.0
-    iterations, converged = maximize(pixels, bounds, n_free, squares, scratch, small, theta)
+    iterations, converged = maximize(pixels, bounds, plan, scratch, small, theta)
     quality[0], quality[1], quality[5] = goodness(theta, pixels, factor, n_free, scratch)
     quality[2] = iterations
     quality[3] = 1.0 if converged else 0.0
@@ -195,10 +204,14 @@ def _fit_one(
             tie_sigmas(small[:6], small[12])
         covariance(theta, n_free, factor, small, bound)
     else:
-        regular = covariance(theta, n_free, factor, small, bound)
-        spread[:] = bound
+        regular = covariance(theta, n_free, factor, small, spread)
+        if plan[7] > 0.0 and n_free > 4:
+            add_sigma_prior(theta, plan, -plan[7] * factor, small[:6], small[12])
+            covariance(theta, n_free, factor, small, bound)
+        else:
+            bound[:] = spread
         if regular and converged and quality[4] == 0.0:
-            subtract_bias(pixels, n_free, scratch, small, spread, theta)
+            subtract_bias(pixels, n_free, factor, scratch, small, theta)
     expected_spread(theta, n_free, spread, uncertainty)
     crlb[:] = math.nan
     for k in range(6 if n_free > 4 else 4):
@@ -211,26 +224,28 @@ def _fit_all(
     read_variance: NDArray[np.float32],
     starts: NDArray[np.float32],
     plan: FloatArray,
-    theta: FloatArray,
-    uncertainty: FloatArray,
-    crlb: FloatArray,
-    quality: FloatArray,
+    out: FloatArray,
 ) -> None:
-    """Fit every region; plan is (free parameters, F^2, sigma x, y, lowest, highest sigma factor, least squares)."""
+    """Fit every region.
+
+    `plan` is that of `maximize`; a row of `out` is theta, uncertainty, crlb (6 each), log-likelihood, chi-square,
+    iterations, converged, bounds, residual.
+    """
     n_spots, side_y, side_x = rois.shape
     for task in prange((n_spots + _SPOTS_PER_TASK - 1) // _SPOTS_PER_TASK):
         work = (np.zeros((13, side_x + side_y + 2)), np.zeros((30, 6)))
-        pixels = np.zeros((3, side_y, side_x))
+        pixels = np.zeros((4, side_y, side_x))
         bounds = np.zeros((2, 6))
+        row = np.zeros(24)
+        theta, deviations, quality = row[:6], (row[6:12], row[12:18]), row[18:]
         for i in range(task * _SPOTS_PER_TASK, min((task + 1) * _SPOTS_PER_TASK, n_spots)):
-            variance = read_variance[i if read_variance.shape[0] > 1 else 0]
-            n_valid = load_pixels(rois[i], variance, plan[1], pixels)
-            start_values(pixels, starts[i], plan[2:4], work[0], theta[i])
-            set_bounds(theta[i], pixels, plan[4:6], bounds)
+            n_valid = load_pixels(rois, read_variance, i, plan[1], pixels)
+            start_values(pixels, starts[i, 0], starts[i, 1], plan, work[0], theta)
+            set_bounds(theta, pixels, plan[4:6], bounds)
             if n_valid > plan[0]:
-                _fit_one(pixels, bounds, plan, work, theta[i], (uncertainty[i], crlb[i]), quality[i])
+                _fit_one(pixels, bounds, plan, work, theta, deviations, quality)
             else:
-                uncertainty[i] = math.nan
-                crlb[i] = math.nan
-                quality[i] = math.nan
-                quality[i, 2:5] = 0.0
+                row[6:] = math.nan
+                quality[2:5] = 0.0
+            for k in range(24):
+                out[i, k] = row[k]

@@ -18,9 +18,8 @@ from numba import njit
 
 from stormcell.localization.mle_kernel import (
     SUM_MATH,
-    add_row,
-    cholesky_scaled,
-    solve_scaled,
+    factor,
+    invert,
     tie_sigmas,
     to_physical_units,
 )
@@ -49,27 +48,58 @@ def _residual_sums(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SUM_MATH)
-def _weighted_sums(weights: FloatArray, columns: FloatArray) -> tuple[float, ...]:
+def _products(profile: FloatArray, weights: FloatArray) -> tuple[float, ...]:
+    """Sum weight times (1, A, B, C, AA, AB, AC, BB, BC, CC) along one axis."""
     w0 = wA = wB = wC = wAA = wAB = wAC = wBB = wBC = wCC = 0.0
     for j in range(weights.shape[0]):
-        A, B, C, w = columns[0, j], columns[1, j], columns[2, j], weights[j]
+        A, B, C, w = profile[0, j], profile[1, j], profile[2, j], weights[j]
         x, y, z = w * A, w * B, w * C
-        w0 += w
-        wA += x
-        wB += y
-        wC += z
-        wAA += x * A
-        wAB += x * B
-        wAC += x * C
-        wBB += y * B
-        wBC += y * C
-        wCC += z * C
+        w0, wA, wB, wC = w0 + w, wA + x, wB + y, wC + z
+        wAA, wAB, wAC = wAA + x * A, wAB + x * B, wAC + x * C
+        wBB, wBC, wCC = wBB + y * B, wBC + y * C, wCC + z * C
     return w0, wA, wB, wC, wAA, wAB, wAC, wBB, wBC, wCC
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SUM_MATH)
+def _add_outer(across: tuple[float, ...], down: tuple[float, ...], matrix: FloatArray) -> None:
+    """Add what products along the columns and down the rows contribute to sum w d mu d mu (upper triangle)."""
+    w0, wA, wB, wC, wAA, wAB, wAC, wBB, wBC, wCC = across
+    one, a, b, c, aa, ab, ac, bb, bc, cc = down
+    matrix[0, 0] += aa * wBB
+    matrix[0, 1] += ab * wAB
+    matrix[0, 2] += aa * wAB
+    matrix[0, 3] += a * wB
+    matrix[0, 4] += aa * wBC
+    matrix[0, 5] += ac * wAB
+    matrix[1, 1] += bb * wAA
+    matrix[1, 2] += ab * wAA
+    matrix[1, 3] += b * wA
+    matrix[1, 4] += ab * wAC
+    matrix[1, 5] += bc * wAA
+    matrix[2, 2] += aa * wAA
+    matrix[2, 3] += a * wA
+    matrix[2, 4] += aa * wAC
+    matrix[2, 5] += ac * wAA
+    matrix[3, 3] += one * w0
+    matrix[3, 4] += a * wC
+    matrix[3, 5] += c * wA
+    matrix[4, 4] += aa * wCC
+    matrix[4, 5] += ac * wAC
+    matrix[5, 5] += cc * wAA
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _weighted_matrix(weights: FloatArray, along_x: FloatArray, rows: FloatArray, matrix: FloatArray) -> None:
+    matrix[:] = 0.0
+    for i in range(weights.shape[0]):
+        a, b, c = rows[0, i], rows[1, i], rows[2, i]
+        down = (1.0, a, b, c, a * a, a * b, a * c, b * b, b * c, c * c)
+        _add_outer(_products(along_x, weights[i]), down, matrix)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def squares_information(
-    theta: FloatArray, pixels: FloatArray, scratch: FloatArray, fisher: FloatArray, score: FloatArray
+    theta: FloatArray, pixels: FloatArray, complete: bool, scratch: FloatArray, fisher: FloatArray, score: FloatArray
 ) -> None:
     """Compute the score sum (d - mu) d mu and the matrix sum d mu d mu of unweighted least squares.
 
@@ -77,32 +107,23 @@ def squares_information(
     ----------
     theta, pixels, scratch, fisher, score : ndarray
         As in `poisson_information`.
+    complete : bool
+        Every pixel counts: then the matrix is made of sums along the axes.
     """
     n_y, n_x = pixels.shape[1], pixels.shape[2]
-    along_x, along_y = scratch[3:6], scratch[8:11]
-    axis_profiles(theta, n_x, n_y, scratch, along_x, along_y)
-    fisher[:] = 0.0
-    score[:] = 0.0
+    along_x, rows = scratch[3:6], scratch[8:11]
+    axis_profiles(theta, n_x, n_y, scratch, along_x, rows)
+    if complete:
+        fisher[:] = 0.0
+        _add_outer(_products(along_x, pixels[2, 0]), _products(rows[:, :n_y], pixels[2, :, 0]), fisher)
+    else:
+        _weighted_matrix(pixels[2], along_x, rows, fisher)
+    s0 = s1 = s2 = s3 = s4 = s5 = 0.0
     for i in range(n_y):
-        share = along_y[0, i]
-        residuals = _residual_sums(pixels[0, i], pixels[1, i], pixels[2, i], along_x, theta[2] * share, theta[3])
-        sums = residuals + _weighted_sums(pixels[2, i], along_x)
-        add_row(sums, share, along_y[1, i], along_y[2, i], fisher, score)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _variance_information(
-    theta: FloatArray, pixels: FloatArray, scratch: FloatArray, middle: FloatArray, unused: FloatArray
-) -> None:
-    along_x, along_y = scratch[3:6], scratch[8:11]
-    weights = scratch[0, : pixels.shape[2]]
-    middle[:] = 0.0
-    for i in range(pixels.shape[1]):
-        height = theta[2] * along_y[0, i]
-        for j in range(pixels.shape[2]):
-            weights[j] = pixels[2, i, j] * (theta[3] + height * along_x[0, j] + pixels[1, i, j])
-        sums = (0.0, 0.0, 0.0, 0.0, *_weighted_sums(weights, along_x))
-        add_row(sums, along_y[0, i], along_y[1, i], along_y[2, i], middle, unused)
+        a, b, c = rows[0, i], rows[1, i], rows[2, i]
+        r0, rA, rB, rC = _residual_sums(pixels[0, i], pixels[1, i], pixels[2, i], along_x, theta[2] * a, theta[3])
+        s0, s1, s2, s3, s4, s5 = s0 + a * rB, s1 + b * rA, s2 + a * rA, s3 + r0, s4 + a * rC, s5 + c * rA
+    score[0], score[1], score[2], score[3], score[4], score[5] = s0, s1, s2, s3, s4, s5
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -132,25 +153,36 @@ def sandwich_covariance(
     out : ndarray
         Shape (6, 6), receives the covariance of theta; 0 for what was held, NaN where the matrix is singular.
     """
-    fisher, lower, unused, scale, column, held = small[:6], small[6:12], small[12], small[13], small[14], small[16]
-    middle = small[24:30]
-    out[:] = math.nan
+    fisher, lower, unused, held = small[:6], small[6:12], small[12], small[16]
+    middle, inverse = small[18:24], small[24:30]
+    along_x, rows, weights = scratch[3:6], scratch[8:11], pixels[3]
+    for i in range(pixels.shape[1]):
+        for j in range(pixels.shape[2]):
+            variance = theta[3] + theta[2] * rows[0, i] * along_x[0, j] + pixels[1, i, j]
+            weights[i, j] = pixels[2, i, j] * variance * excess_noise_factor
+    _weighted_matrix(weights, along_x, rows, middle)
     held[:] = 0.0
-    _variance_information(theta, pixels, scratch, middle, unused)
     if n == 5:
         tie_sigmas(middle, unused)
-    if not cholesky_scaled(fisher, n, held, scale, lower):
+    if not factor(fisher, n, held, lower):
+        out[:] = math.nan
         return
-    out[:] = 0.0
-    for k in range(n):
-        column[:] = 0.0
-        column[k] = 1.0
-        solve_scaled(lower, scale, n, column, column)
-        for a in range(n):
-            for b in range(n):
-                out[k, a] += column[b] * excess_noise_factor * (middle[a, b] if a <= b else middle[b, a])
-    # rows hold H^-1 J; the other factor from the right
-    for k in range(n):
-        solve_scaled(lower, scale, n, out[k], column)
-        out[k, :n] = column[:n]
+    invert(lower, n, inverse)
+    _congruence(inverse, middle, n, lower, out)
     to_physical_units(theta, n, out)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _congruence(outer: FloatArray, middle: FloatArray, n: int, scratch: FloatArray, out: FloatArray) -> None:
+    """Compute outer @ middle @ outer of symmetric matrices; of the middle one the upper triangle is read."""
+    for a in range(n):
+        for b in range(n):
+            value = 0.0
+            for k in range(n):
+                value += outer[a, k] * (middle[k, b] if k <= b else middle[b, k])
+            scratch[a, b] = value
+    out[:] = 0.0
+    for a in range(n):
+        for b in range(n):
+            for k in range(n):
+                out[a, b] += scratch[a, k] * outer[k, b]

@@ -1,8 +1,8 @@
 """Maximum-likelihood fits of many spots on all cores.
 
 Fisher scoring from a moment start, with active bounds and a step control that needs gradients only: where the slope
-along a step has turned around, the step is shortened to where it is zero. A fit stops when its Newton decrement says
-that it is within a thousandth of a standard deviation of the maximum.
+along a step has turned around, the step is shortened to where it is zero. A fit stops after a step
+of less than half a hundredth of a standard deviation (its Newton decrement).
 
 References
 ----------
@@ -19,12 +19,15 @@ from numba import njit
 
 from stormcell.localization.lsq import squares_information
 from stormcell.localization.mle_kernel import (
-    cholesky_scaled,
+    add_sigma_prior,
+    factor,
+    invert,
     poisson_information,
-    solve_scaled,
+    solve,
     tie_sigmas,
     to_physical_units,
 )
+from stormcell.physics.gaussian import fast_log
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 MAX_ITERATIONS = 60
 _TURNED = -0.5
 _PARALLEL = 0.5  # squared cosine
-_CONVERGED = 1e-6  # squared Newton decrement: a step of a thousandth of a standard deviation
+_CONVERGED = 2e-5  # squared Newton decrement: a last step of half a hundredth of a standard deviation
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -45,13 +48,13 @@ def _scoring_step(theta: FloatArray, bounds: FloatArray, n: int, small: FloatArr
     Returns the squared Newton decrement of the others (NaN where the information is singular, at least 1 where a
     parameter was put onto its border), and whether all were free.
     """
-    fisher, lower, score, scale, step, held = small[:6], small[6:12], small[12], small[13], small[14], small[16]
+    fisher, lower, score, step, held = small[:6], small[6:12], small[12], small[14], small[16]
     held[:] = 0.0
     all_free, moved = True, False
     for _ in range(n):
-        if not cholesky_scaled(fisher, n, held, scale, lower):
+        if not factor(fisher, n, held, lower):
             return math.nan, False
-        solve_scaled(lower, scale, n, score, step)
+        solve(lower, n, score, step)
         changed = False
         for k in range(n):
             # background and widths go to their border at once: the others can then adapt to it
@@ -123,8 +126,7 @@ def _slope_along(score: FloatArray, step: FloatArray, electrons: float, n: int) 
 def maximize(
     pixels: FloatArray,
     bounds: FloatArray,
-    n: int,
-    squares: bool,
+    plan: FloatArray,
     scratch: FloatArray,
     small: FloatArray,
     theta: FloatArray,
@@ -137,10 +139,10 @@ def maximize(
         As `poisson_information` takes them.
     bounds : ndarray
         Shape (2, 6): lowest and highest value of each parameter.
-    n : int
-        Free parameters: 4 (sigmas held), 5 (one sigma) or 6.
-    squares : bool
-        Minimize the sum of squares instead of the likelihood.
+    plan : ndarray
+        Shape (8,): free parameters (4 with held sigmas, 5 with one sigma, or 6), F^2, expected sigma x and y, lowest
+        and highest sigma in units of those, 1 to minimize squares instead, and the precision (one over the variance)
+        of the prior on log sigma.
     scratch : ndarray
         Shape (13, at least rows + columns + 2), overwritten.
     small : ndarray
@@ -154,14 +156,19 @@ def maximize(
         Iterations, and whether they converged.
     """
     fisher, score, step = small[:6], small[12], small[15]
+    n, squares = int(plan[0]), plan[6] > 0.0
+    # of squares the noise is that of a typical pixel under the spot
+    tolerance = _CONVERGED * (max(theta[3], 1.0) + 0.05 * theta[2] / (theta[4] * theta[5]) if squares else 1.0)
+    complete = pixels[2].min() > 0.0
     slope, stretch, tries = 0.0, 1.0, 0
     for iteration in range(MAX_ITERATIONS):
         if squares:
-            squares_information(theta, pixels, scratch, fisher, score)
+            squares_information(theta, pixels, complete, scratch, fisher, score)
         else:
             poisson_information(theta, pixels, scratch, fisher, score)
         if n == 5:
             tie_sigmas(fisher, score)
+        add_sigma_prior(theta, plan, plan[7] * plan[1], fisher, score)
         now = _slope_along(score, step, theta[2], n)
         if iteration > 0 and now < _TURNED * slope and tries < 4:
             # the slope along the step has turned around: go back to about where it is zero
@@ -175,11 +182,11 @@ def maximize(
         stretch = _next_stretch(stretch, slope, now, decrement, tries) if iteration > 0 and all_free else 1.0
         for k in range(n):
             step[k] = small[14, k] / (1.0 if k in (2, 3) else electrons)
-        factor = _believable(theta, step, stretch, n)
-        _move(theta, step, factor, bounds, n)
-        if decrement < _CONVERGED * (max(theta[3], 1.0) if squares else 1.0):
+        stretch = _believable(theta, step, stretch, n)
+        _move(theta, step, stretch, bounds, n)
+        if decrement < tolerance:
             return iteration + 1, True
-        slope, stretch, tries = _slope_along(score, step, electrons, n), factor, 0
+        slope, tries = _slope_along(score, step, electrons, n), 0
     return MAX_ITERATIONS, False
 
 
@@ -219,17 +226,16 @@ def covariance(theta: FloatArray, n: int, excess_noise_factor: float, small: Flo
     bool
         False where the matrix is singular.
     """
-    fisher, lower, scale, column, held = small[:6], small[6:12], small[13], small[14], small[16]
+    fisher, lower, held = small[:6], small[6:12], small[16]
     out[:] = 0.0
     held[:] = 0.0
-    if not cholesky_scaled(fisher, n, held, scale, lower):
+    if not factor(fisher, n, held, lower):
         out[:] = math.nan
         return False
-    for k in range(n):
-        column[:] = 0.0
-        column[k] = excess_noise_factor
-        solve_scaled(lower, scale, n, column, column)
-        out[k, :n] = column[:n]
+    invert(lower, n, out)
+    for a in range(n):
+        for b in range(n):
+            out[a, b] *= excess_noise_factor
     to_physical_units(theta, n, out)
     return True
 
@@ -266,7 +272,7 @@ def goodness(
             if pixels[2, i, j] > 0.0:
                 expected = theta[3] + height * scratch[3, j] + pixels[1, i, j]
                 residual = pixels[0, i, j] - expected
-                log_likelihood += pixels[0, i, j] * math.log(expected) - expected
+                log_likelihood += pixels[0, i, j] * fast_log(expected) - expected
                 chi2 += residual * residual / expected
                 squares += residual * residual
                 n_valid += 1.0

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
+_SMALLEST_PIVOT = 1e-9
 SUM_MATH = {"contract", "reassoc", "nsz", "arcp"}
 """Liberties for pixel sums: their order and fused operations, but NaN stays NaN."""
 
@@ -57,51 +58,6 @@ def _row_sums(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SUM_MATH)
-def add_row(sums: tuple[float, ...], a: float, b: float, c: float, fisher: FloatArray, score: FloatArray) -> None:
-    """Add one pixel row to the information and the score.
-
-    Parameters
-    ----------
-    sums : tuple of float
-        Sums over the row: residual times (1, A, B, C), then weight times (1, A, B, C, AA, AB, AC, BB, BC, CC), where
-        A, B, C are the column profile and its derivatives by centre and sigma.
-    a, b, c : float
-        The row profile and its derivatives by centre and sigma.
-    fisher, score : ndarray
-        Shapes (6, 6), upper triangle, and (6,); added to.
-    """
-    r0, rA, rB, rC, w0, wA, wB, wC, wAA, wAB, wAC, wBB, wBC, wCC = sums
-    score[0] += a * rB
-    score[1] += b * rA
-    score[2] += a * rA
-    score[3] += r0
-    score[4] += a * rC
-    score[5] += c * rA
-    aa, ab, ac = a * a, a * b, a * c
-    fisher[0, 0] += aa * wBB
-    fisher[0, 1] += ab * wAB
-    fisher[0, 2] += aa * wAB
-    fisher[0, 3] += a * wB
-    fisher[0, 4] += aa * wBC
-    fisher[0, 5] += ac * wAB
-    fisher[1, 1] += b * b * wAA
-    fisher[1, 2] += ab * wAA
-    fisher[1, 3] += b * wA
-    fisher[1, 4] += ab * wAC
-    fisher[1, 5] += b * c * wAA
-    fisher[2, 2] += aa * wAA
-    fisher[2, 3] += a * wA
-    fisher[2, 4] += aa * wAC
-    fisher[2, 5] += ac * wAA
-    fisher[3, 3] += w0
-    fisher[3, 4] += a * wC
-    fisher[3, 5] += c * wA
-    fisher[4, 4] += aa * wCC
-    fisher[4, 5] += ac * wAC
-    fisher[5, 5] += c * c * wAA
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def poisson_information(
     theta: FloatArray, pixels: FloatArray, scratch: FloatArray, fisher: FloatArray, score: FloatArray
 ) -> None:
@@ -112,7 +68,7 @@ def poisson_information(
     theta : ndarray
         Shape (6,): x, y, electrons, background, sigma_x, sigma_y, in pixels from the outer corner and electrons.
     pixels : ndarray
-        Shape (3, rows, columns): data + s, s = v / F^2, and 1 where a pixel counts, else 0 (data and s finite there).
+        Shape (>= 3, rows, columns): data + s, s = v / F^2, and 1 where a pixel counts, else 0; finite throughout.
     scratch : ndarray
         Shape (13, at least rows + columns + 2), overwritten; rows 3..5 and 8..10 receive the column and row profiles.
     fisher, score : ndarray
@@ -120,14 +76,29 @@ def poisson_information(
         electrons, background, electrons sigma_x, electrons sigma_y), x and y scaled by the current electron number.
     """
     n_y, n_x = pixels.shape[1], pixels.shape[2]
-    along_x, along_y = scratch[3:6], scratch[8:11]
-    axis_profiles(theta, n_x, n_y, scratch, along_x, along_y)
-    fisher[:] = 0.0
-    score[:] = 0.0
+    along_x, rows = scratch[3:6], scratch[8:11]
+    axis_profiles(theta, n_x, n_y, scratch, along_x, rows)
+    s0 = s1 = s2 = s3 = s4 = s5 = 0.0
+    f00 = f01 = f02 = f03 = f04 = f05 = f11 = f12 = f13 = f14 = f15 = 0.0
+    f22 = f23 = f24 = f25 = f33 = f34 = f35 = f44 = f45 = f55 = 0.0
     for i in range(n_y):
-        share = along_y[0, i]
-        sums = _row_sums(pixels[0, i], pixels[1, i], pixels[2, i], along_x, theta[2] * share, theta[3])
-        add_row(sums, share, along_y[1, i], along_y[2, i], fisher, score)
+        a, b, c = rows[0, i], rows[1, i], rows[2, i]
+        r0, rA, rB, rC, w0, wA, wB, wC, wAA, wAB, wAC, wBB, wBC, wCC = _row_sums(
+            pixels[0, i], pixels[1, i], pixels[2, i], along_x, theta[2] * a, theta[3]
+        )
+        s0, s1, s2, s3, s4, s5 = s0 + a * rB, s1 + b * rA, s2 + a * rA, s3 + r0, s4 + a * rC, s5 + c * rA
+        aa, ab, ac, bb, bc, cc = a * a, a * b, a * c, b * b, b * c, c * c
+        f00, f01, f02, f03 = f00 + aa * wBB, f01 + ab * wAB, f02 + aa * wAB, f03 + a * wB
+        f04, f05, f11, f12 = f04 + aa * wBC, f05 + ac * wAB, f11 + bb * wAA, f12 + ab * wAA
+        f13, f14, f15, f22 = f13 + b * wA, f14 + ab * wAC, f15 + bc * wAA, f22 + aa * wAA
+        f23, f24, f25, f33 = f23 + a * wA, f24 + aa * wAC, f25 + ac * wAA, f33 + w0
+        f34, f35, f44, f45, f55 = f34 + a * wC, f35 + c * wA, f44 + aa * wCC, f45 + ac * wAC, f55 + cc * wAA
+    score[0], score[1], score[2], score[3], score[4], score[5] = s0, s1, s2, s3, s4, s5
+    fisher[0, 0], fisher[0, 1], fisher[0, 2], fisher[0, 3], fisher[0, 4], fisher[0, 5] = f00, f01, f02, f03, f04, f05
+    fisher[1, 1], fisher[1, 2], fisher[1, 3], fisher[1, 4], fisher[1, 5] = f11, f12, f13, f14, f15
+    fisher[2, 2], fisher[2, 3], fisher[2, 4], fisher[2, 5] = f22, f23, f24, f25
+    fisher[3, 3], fisher[3, 4], fisher[3, 5] = f33, f34, f35
+    fisher[4, 4], fisher[4, 5], fisher[5, 5] = f44, f45, f55
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -146,10 +117,32 @@ def tie_sigmas(fisher: FloatArray, score: FloatArray) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def cholesky_scaled(
-    fisher: FloatArray, n: int, held: NDArray[np.bool_], scale: FloatArray, lower: FloatArray
-) -> bool:
-    """Factor the leading block of the information matrix after scaling its diagonal to 1.
+def add_sigma_prior(
+    theta: FloatArray, plan: FloatArray, weight: float, fisher: FloatArray, score: FloatArray
+) -> None:
+    """Add a normal prior on the logarithm of free sigmas around the expected ones.
+
+    Parameters
+    ----------
+    theta : ndarray
+        Shape (6,).
+    plan : ndarray
+        As `maximize` takes it: number of free parameters, and expected sigmas at 2 and 3.
+    weight : float
+        One over the variance of the prior, in units of the likelihood; negative takes an added prior away again.
+    fisher, score : ndarray
+        Information and score, changed in place.
+    """
+    for k in range(4, int(plan[0])):
+        ratio = theta[k] / plan[k - 2]
+        scaled = theta[k] * theta[2]
+        score[k] -= weight * math.log(ratio) / scaled
+        fisher[k, k] += weight / (scaled * scaled)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def factor(fisher: FloatArray, n: int, held: FloatArray, lower: FloatArray) -> bool:
+    """Factor the leading block of the information matrix into L D L^T.
 
     Parameters
     ----------
@@ -157,64 +150,89 @@ def cholesky_scaled(
         Upper triangle is read.
     n : int
         Free parameters, the first n.
-    held : ndarray of bool
-        Shape (>= n,): parameters at a bound, left out of the step.
-    scale : ndarray
-        Shape (>= n,), receives 1 / sqrt(diagonal), 0 for held parameters.
+    held : ndarray
+        Shape (>= n,): not 0 for parameters that stay where they are; their rows become those of the unit matrix, and
+        solutions are 0 there.
     lower : ndarray
-        Shape (>= n, >= n), receives the factor.
+        Shape (>= n, >= n), receives L below the diagonal and 1 / D on it.
 
     Returns
     -------
     bool
         False where the matrix is not positive definite.
     """
-    for k in range(n):
-        if held[k]:
-            scale[k] = 0.0
-        elif not fisher[k, k] > 0.0:
-            return False
-        else:
-            scale[k] = 1.0 / math.sqrt(fisher[k, k])
     for i in range(n):
-        for j in range(i + 1):
-            value = fisher[j, i] * scale[i] * scale[j] if i != j else 1.0
+        pivot = fisher[i, i]
+        for j in range(i):
+            value = 0.0 if held[i] != 0.0 or held[j] != 0.0 else fisher[j, i]
             for k in range(j):
                 value -= lower[i, k] * lower[j, k]
-            if i == j:
-                if value <= 1e-9:
-                    return False
-                lower[i, i] = math.sqrt(value)
-            else:
-                lower[i, j] = value / lower[j, j]
+            # row i holds L times D until its pivot is known
+            lower[i, j] = value
+        for j in range(i):
+            times_pivot = lower[i, j]
+            lower[i, j] = times_pivot * lower[j, j]
+            pivot -= times_pivot * lower[i, j]
+        if held[i] != 0.0:
+            lower[i, i] = 0.0
+        elif not pivot > _SMALLEST_PIVOT * fisher[i, i]:
+            return False
+        else:
+            lower[i, i] = 1.0 / pivot
     return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def solve_scaled(lower: FloatArray, scale: FloatArray, n: int, right: FloatArray, out: FloatArray) -> None:
-    """Solve with the factor of `cholesky_scaled`.
+def solve(lower: FloatArray, n: int, right: FloatArray, out: FloatArray) -> None:
+    """Solve with the factor of `factor`.
 
     Parameters
     ----------
-    lower, scale : ndarray
-        From `cholesky_scaled`.
+    lower : ndarray
+        From `factor`.
     n : int
         Free parameters.
     right, out : ndarray
         Shape (>= n,): right-hand side and solution; may be the same array.
     """
     for i in range(n):
-        value = right[i] * scale[i]
+        value = right[i]
         for k in range(i):
             value -= lower[i, k] * out[k]
-        out[i] = value / lower[i, i]
+        out[i] = value
     for i in range(n - 1, -1, -1):
-        value = out[i]
+        value = out[i] * lower[i, i]
         for k in range(i + 1, n):
             value -= lower[k, i] * out[k]
-        out[i] = value / lower[i, i]
+        out[i] = value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def invert(lower: FloatArray, n: int, out: FloatArray) -> None:
+    """Invert a matrix from the factor of `factor`.
+
+    Parameters
+    ----------
+    lower : ndarray
+        From `factor`; its part below the diagonal is replaced by the inverse of L.
+    n : int
+        Free parameters.
+    out : ndarray
+        Shape (>= n, >= n), receives the inverse.
+    """
+    for j in range(n):
+        for i in range(j + 1, n):
+            value = -lower[i, j]
+            for k in range(j + 1, i):
+                value -= lower[i, k] * lower[k, j]
+            lower[i, j] = value
     for i in range(n):
-        out[i] *= scale[i]
+        for j in range(i + 1):
+            value = lower[i, i] * (lower[i, j] if j < i else 1.0)
+            for k in range(i + 1, n):
+                value += lower[k, i] * lower[k, k] * lower[k, j]
+            out[i, j] = value
+            out[j, i] = value
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -37,7 +37,8 @@ class LocalizationSettings(Settings):
     faster, less precise where the background is low)."""
 
     fit_sigma: FitSigma = "free"
-    """PSF width in the fit: free (one value per spot), fixed (psf_sigma_px for all) or elliptical (one per axis)."""
+    """PSF width in the fit: free (one value per spot, held near psf_sigma_px by a prior of 25 % where a spot is too
+    faint to tell), fixed (psf_sigma_px for all) or elliptical (one per axis)."""
 
     psf_sigma_px: Annotated[float, Field(ge=0.4, le=8.0)] | None = None
     """PSF standard deviation in camera pixels, before integration over the pixel; left out, it is estimated from the
@@ -167,12 +168,14 @@ def localize_stack(
     noise = CameraNoise(read_variance, camera.excess_noise_factor)
     plan = DetectionPlan.of(read_variance, camera.excess_noise_factor, sigma, settings.false_positives_per_frame)
     models = BlockModels(plan, settings.background, stack.n_frames)
-    fit_plan = FitPlan(settings.method, settings.fit_sigma, sigma, roi_size, noise)
+    # a width that is a mere assumption must not hold the fits
+    prior = 0.0 if source == "assumed" else None
+    fit_plan = FitPlan(settings.method, settings.fit_sigma, sigma, roi_size, noise, sigma_prior=prior)
     writer = RowWriter(stack.grid(camera_pixel_size_nm), camera.qe, stack.first_frame, settings.fit_sigma)
     block_frames = frames_per_block(stack.frame_shape, settings.block_frames, _FEWEST_BLOCK_FRAMES)
     found = [fit_rows(FrameBlock.none(stack.frame_shape), Spots.none(), fit_plan, writer)]
     counts = np.zeros(3, dtype=np.int64)
-    for block, spots in _detected(read_ahead(stack, camera, block_frames), models):
+    for block, spots in detected_blocks(read_ahead(stack, camera, block_frames), models):
         found.append(fit_rows(block, spots, fit_plan, writer))
         counts += (block.n_saturated, block.n_nan, block.n_negative)
         if progress is not None:
@@ -187,8 +190,21 @@ def localize_stack(
     )
 
 
-def _detected(blocks: Iterator[FrameBlock], models: BlockModels) -> Iterator[tuple[FrameBlock, Spots]]:
-    """Yield each block with its spots, one block late: its background is interpolated towards the next one's."""
+def detected_blocks(blocks: Iterator[FrameBlock], models: BlockModels) -> Iterator[tuple[FrameBlock, Spots]]:
+    """Detect block by block, one block late: the background is interpolated towards the next block's.
+
+    Parameters
+    ----------
+    blocks : iterator of FrameBlock
+        Consecutive blocks.
+    models : BlockModels
+        Background models and detection.
+
+    Yields
+    ------
+    tuple of FrameBlock and Spots
+        Each block with its spots.
+    """
     before: BlockModel | None = None
     waiting: tuple[FrameBlock, BlockModel] | None = None
     for block in blocks:

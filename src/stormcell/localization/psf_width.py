@@ -95,6 +95,7 @@ def _widths(block: FrameBlock, camera: Camera, origin_px: tuple[int, int], sigma
         noise=noise,
         start_xy_px=usable.offset_xy_px + side / 2,
         sigma_range=(0.3, 3.0),
+        sigma_prior=0.0,
     )
     good = (fits.flags == 0) & (fits.uncertainty[:, 4] < 0.2 * fits.theta[:, 4])
     if np.count_nonzero(good) < _FEWEST_SPOTS:

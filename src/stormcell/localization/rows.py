@@ -38,6 +38,10 @@ class FitPlan:
         Odd side of the fitted regions.
     noise : CameraNoise
         Read variance map (Y, X) and excess noise factor.
+    merge_duplicates : bool
+        Of fits that ran to the same place keep one.
+    sigma_prior : float, optional
+        As `fit_spots` takes it.
     """
 
     method: FitMethod
@@ -45,6 +49,8 @@ class FitPlan:
     psf_sigma_px: float
     roi_size_px: int
     noise: CameraNoise
+    merge_duplicates: bool = True
+    sigma_prior: float | None = None
 
 
 @dataclass(frozen=True)
@@ -148,12 +154,15 @@ def fit_rows(block: FrameBlock, spots: Spots, plan: FitPlan, writer: RowWriter) 
         start_xy_px=spots.offset_xy_px + 0.5 * side,
         method=plan.method,
         fit_sigma=plan.fit_sigma,
+        sigma_prior=plan.sigma_prior,
     )
     fits.flags[:] |= region_flags(spots, side, block.raw_e, block.saturated)
     corner = np.stack([spots.column - side // 2, spots.row - side // 2], axis=1)
     columns = writer.columns(spots.frame + block.start, corner, spots.snr, fits)
     order = np.lexsort((columns["x_nm"], columns["y_nm"], columns["frame"]))
     columns = {name: values[order] for name, values in columns.items()}
+    if not plan.merge_duplicates:
+        return columns
     distance_nm = _DUPLICATE_SIGMAS * plan.psf_sigma_px * writer.grid.pixel_size_nm
     kept = _best_of_duplicates(
         columns["frame"], columns["x_nm"], columns["y_nm"], columns["detection_snr"], distance_nm

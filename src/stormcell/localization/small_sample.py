@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from numba import njit
 
-from stormcell.localization.mle_kernel import SUM_MATH, solve_scaled
+from stormcell.localization.mle_kernel import SUM_MATH
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +81,7 @@ def _mixing(rows: FloatArray, i: int, theta: FloatArray, spread: FloatArray, out
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def subtract_bias(
-    pixels: FloatArray, n: int, scratch: FloatArray, small: FloatArray, spread: FloatArray, theta: FloatArray
+    pixels: FloatArray, n: int, excess_noise_factor: float, scratch: FloatArray, small: FloatArray, theta: FloatArray
 ) -> None:
     """Take the first-order bias out of a maximum-likelihood fit.
 
@@ -91,15 +91,15 @@ def subtract_bias(
         As `poisson_information` takes them.
     n : int
         Free parameters.
+    excess_noise_factor : float
+        F^2.
     scratch, small : ndarray
-        The working arrays of the fit as `covariance` leaves them; `scratch` has 13 rows.
-    spread : ndarray
-        Shape (6, 6), from `covariance`.
+        The working arrays of the fit; rows 18..23 of `small` hold its covariance.
     theta : ndarray
         Shape (6,): the maximum; corrected by at most half a standard deviation.
     """
     n_y, n_x = pixels.shape[1], pixels.shape[2]
-    lower, score, scale, mixing = small[6:12], small[12], small[13], small[14]
+    score, mixing, spread = small[12], small[14], small[18:24]
     columns, rows = scratch[3:8], scratch[8:13]
     edges = n_x + 1
     _second_profiles(scratch[0, :edges], scratch[2, :edges], theta[4], columns[3:])
@@ -117,10 +117,13 @@ def subtract_bias(
         score[5] += rows[2, i] * sA
     if n == 5:
         score[4] += score[5]
-    solve_scaled(lower, scale, n, score, score)
-    electrons = theta[2]
     for k in range(n):
-        step = 0.5 * score[k] / (1.0 if k in (2, 3) else electrons)
+        if k not in (2, 3):
+            score[k] *= theta[2]
+    for k in range(n):
+        step = 0.0
+        for b in range(n):
+            step += 0.5 * spread[k, b] * score[b] / excess_noise_factor
         largest = _LARGEST_STEP * math.sqrt(spread[k, k])
         theta[k] += min(max(step, -largest), largest)
     theta[2] = max(theta[2], 1.0)

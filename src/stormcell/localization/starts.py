@@ -16,24 +16,31 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 _WINDOW = 1.4  # centroid window in units of the PSF sigma
+_DOUBT = 20.0  # squared signal-to-noise ratio at which a centroid is half believed
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def load_pixels(
-    roi: NDArray[np.float32], read_variance: NDArray[np.float32], excess_noise_factor: float, pixels: FloatArray
+    rois: NDArray[np.float32],
+    read_variance: NDArray[np.float32],
+    index: int,
+    excess_noise_factor: float,
+    pixels: FloatArray,
 ) -> int:
     """Copy a region into the working arrays of a fit.
 
     Parameters
     ----------
-    roi : ndarray
-        Shape (rows, columns), electrons; pixels that are not finite are left out of the fit.
+    rois : ndarray
+        Shape (N, rows, columns), electrons; pixels that are not finite are left out of the fit.
     read_variance : ndarray
-        Same shape, electrons^2; a pixel with a variance that is not finite is left out.
+        Shape (N or 1, rows, columns), electrons^2; a pixel with a variance that is not finite is left out.
+    index : int
+        Which region.
     excess_noise_factor : float
         F^2.
     pixels : ndarray
-        Shape (3, rows, columns), receives data + s, s = v / F^2, and 1 or 0 for pixels that count or not.
+        Shape (>= 3, rows, columns), receives data + s, s = v / F^2, and 1 or 0 for pixels that count or not.
 
     Returns
     -------
@@ -41,10 +48,11 @@ def load_pixels(
         Number of pixels that count.
     """
     n_valid = 0
-    for i in range(roi.shape[0]):
-        for j in range(roi.shape[1]):
-            extra = read_variance[i, j] / excess_noise_factor
-            value = roi[i, j] + extra
+    shared = 0 if read_variance.shape[0] == 1 else index
+    for i in range(rois.shape[1]):
+        for j in range(rois.shape[2]):
+            extra = read_variance[shared, i, j] / excess_noise_factor
+            value = rois[index, i, j] + extra
             if math.isfinite(value):
                 pixels[0, i, j] = value
                 pixels[1, i, j] = extra
@@ -103,7 +111,7 @@ def _template_sums(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def start_values(
-    pixels: FloatArray, start_xy: NDArray[np.float32], sigma: FloatArray, scratch: FloatArray, theta: FloatArray
+    pixels: FloatArray, start_x: float, start_y: float, plan: FloatArray, scratch: FloatArray, theta: FloatArray
 ) -> None:
     """Find start values of a fit.
 
@@ -111,11 +119,11 @@ def start_values(
     ----------
     pixels : ndarray
         From `load_pixels`.
-    start_xy : ndarray
-        Shape (2,): x and y in pixels from the region's outer corner; not finite where unknown, then a centroid around
-        the middle of the region is taken.
-    sigma : ndarray
-        Shape (2,): expected sigma along x and y in pixels.
+    start_x, start_y : float
+        Position in pixels from the region's outer corner; not finite where unknown, then a centroid around the middle
+        of the region is taken.
+    plan : ndarray
+        Entries 2 and 3: expected sigma along x and y in pixels.
     scratch : ndarray
         Shape (13, at least rows + columns + 2), overwritten.
     theta : ndarray
@@ -124,19 +132,20 @@ def start_values(
     n_y, n_x = pixels.shape[1], pixels.shape[2]
     along_x, along_y = scratch[3:6], scratch[8:11]
     background = _border_background(pixels)
-    theta[0], theta[1] = start_xy[0], start_xy[1]
+    theta[0], theta[1] = start_x, start_y
     if not (math.isfinite(theta[0]) and math.isfinite(theta[1])):
         theta[0], theta[1] = 0.5 * n_x, 0.5 * n_y
-        theta[4], theta[5] = _WINDOW * sigma[0], _WINDOW * sigma[1]
+        theta[4], theta[5] = _WINDOW * plan[2], _WINDOW * plan[3]
         axis_profiles(theta, n_x, n_y, scratch, along_x, along_y)
-        signal, by_x, by_y, _ = _template_sums(pixels, background, along_x, along_y)
+        signal, by_x, by_y, square = _template_sums(pixels, background, along_x, along_y)
         if signal > 0.0:
-            # a window of width w sees only w^2 / (w^2 + sigma^2) of a displacement
+            # a window of width w sees only w^2 / (w^2 + sigma^2) of a displacement; noise is believed less
             gain = 1.0 + 1.0 / (_WINDOW * _WINDOW)
+            gain *= signal * signal / (signal * signal + _DOUBT * square * max(background + pixels[1, 0, 0], 1.0))
             reach_x, reach_y = 0.35 * n_x, 0.35 * n_y
             theta[0] += min(max(gain * (by_x / signal - theta[0]), -reach_x), reach_x)
             theta[1] += min(max(gain * (by_y / signal - theta[1]), -reach_y), reach_y)
-    theta[4], theta[5] = sigma[0], sigma[1]
+    theta[4], theta[5] = plan[2], plan[3]
     axis_profiles(theta, n_x, n_y, scratch, along_x, along_y)
     signal, _, _, square = _template_sums(pixels, background, along_x, along_y)
     theta[2] = max(signal / max(square, 1e-12), 1.0)
