@@ -104,8 +104,12 @@ REGISTRIES = [
     ("stormcell.io.tables.registry", "FORMATS"),
     ("stormcell.localization.flags", "FLAGS"),
     ("stormcell.physics.camera_presets", "PRESETS"),
+    ("stormcell.physics.psf.settings", "PSFS"),
     ("stormcell.physics.psf.zernike", "ABERRATIONS"),
     ("stormcell.rendering.modes", "RENDERERS"),
+    ("stormcell.simulation.blinking_settings", "BLINKING_PRESETS"),
+    ("stormcell.simulation.presets", "SIMULATION_PRESETS"),
+    ("stormcell.simulation.structures.registry", "STRUCTURES"),
 ]
 
 

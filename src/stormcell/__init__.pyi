@@ -11,10 +11,12 @@ from .workflows.filter import filter as filter
 from .workflows.info import info as info
 from .workflows.link import link as link
 from .workflows.localize import localize as localize
+from .workflows.psf import psf as psf
 from .workflows.read import read as read
 from .workflows.render import render as render
 from .workflows.rerun import rerun as rerun
 from .workflows.run import run as run
+from .workflows.simulate import simulate as simulate
 from .workflows.write import write as write
 
 __version__: str

@@ -24,14 +24,12 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def example_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the pages talk about: movie.tif with its pixel size and camera, truth.parquet."""
-    from stormcell.io.tables import write_table
-    from stormcell.workflows.demo import DemoVerbSettings, _write_movie
-    from stormcell.workflows.demo_movie import simulate_demo_movie
+    from stormcell.workflows.demo import DemoVerbSettings, simulate_demo, write_demo
 
     folder = tmp_path_factory.mktemp("examples")
-    movie = simulate_demo_movie(DemoVerbSettings(n_frames=40, field_px=32, density_per_um2=0.3, n_microtubules=3))
-    _write_movie(movie, folder / "movie.tif", overwrite=False)
-    write_table(movie.truth, folder / "truth.parquet")
+    simulated = simulate_demo(DemoVerbSettings(n_frames=40, field_px=32, density_per_um2=0.3))
+    movie, _, _ = write_demo(simulated, folder, overwrite=False)
+    movie.rename(folder / "movie.tif")
     return folder
 
 

@@ -36,7 +36,7 @@ def act(call: Call) -> Answer:
         sentences=(sentence, f"Open {folder / 'report.html'}"),
         rows=run_rows(numbers),
         result={"numbers": numbers, "scores": score.to_dict(), "report": folder / "report.html"},
-        outputs=(done.movie, done.truth, *done.run.outputs),
+        outputs=(done.movie, done.truth, done.reference, *done.run.outputs),
     )
 
 

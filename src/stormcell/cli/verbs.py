@@ -22,6 +22,7 @@ class VerbEntry:
 _MAIN = "From movie to picture"
 _TABLES = "Tables"
 _LOOK = "Look and check"
+_SIMULATE = "Simulate and calibrate"
 
 _ALL = (
     VerbEntry("run", "Make everything from a movie: table, super-resolution image, error map, report.", _MAIN),
@@ -33,6 +34,8 @@ _ALL = (
     VerbEntry("link", "Merge the localizations of one burst over consecutive frames.", _TABLES),
     VerbEntry("filter", "Keep the rows for which an expression holds.", _TABLES),
     VerbEntry("convert", "Write a table or a movie in another format.", _TABLES),
+    VerbEntry("simulate", "Make a movie with its truth: structure, blinking, PSF, background, camera.", _SIMULATE),
+    VerbEntry("psf", "Measure the PSF from beads or from sparse spots.", _SIMULATE),
     VerbEntry("info", "Say what is inside a file.", _LOOK),
     VerbEntry("evaluate", "Compare a table with the truth.", _LOOK),
     VerbEntry("doctor", "Say what this machine and its libraries offer.", _LOOK),

@@ -16,20 +16,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stormcell.metrics import Evaluation
-    from stormcell.workflows.demo_movie import DemoMovie
+    from stormcell.simulation.movies import SimulatedMovie
     from stormcell.workflows.opening import PathLike
     from stormcell.workflows.progress import Progress
     from stormcell.workflows.run_result import RunResult
 
 MOVIE_NAME = "movie.ome.tif"
 TRUTH_NAME = "truth.parquet"
+REFERENCE_NAME = "reference.ome.tif"
+"""The simulated wide-field image; run writes what it compared with as widefield.ome.tif."""
 
+_PRESET = "microtubules-sparse"
 # As in the localization challenge: who was on for less than a quarter of a frame counts neither for nor against.
 _INSIGNIFICANT_SHARE = 0.25
 
 
 class DemoVerbSettings(Settings):
-    """The movie that the demo simulates."""
+    """The movie that the demo simulates: microtubules under an oil objective, on a CMOS camera."""
 
     n_frames: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Frames of the movie."""
@@ -37,11 +40,8 @@ class DemoVerbSettings(Settings):
     field_px: Annotated[int, Field(ge=16, le=512)] = 64
     """Side of the square field, in camera pixels of 100 nm."""
 
-    n_microtubules: Annotated[int, Field(ge=1, le=100)] = 7
-    """Microtubules that cross the field."""
-
     density_per_um2: Annotated[float, Field(gt=0, le=10)] = 0.5
-    """Emitters that are on at a time, for each square micrometre of the field."""
+    """Emitters that are on at any moment, for each square micrometre of the field."""
 
     seed: Annotated[int, Field(ge=0)] = 1
     """Seed of everything random."""
@@ -59,6 +59,8 @@ class DemoResult:
         The simulated movie.
     truth : Path
         Where its emitters really are.
+    reference : Path
+        The simulated wide-field image that the picture was compared with.
     evaluation : Evaluation
         The table compared with the truth.
     """
@@ -66,6 +68,7 @@ class DemoResult:
     run: RunResult
     movie: Path
     truth: Path
+    reference: Path
     evaluation: Evaluation
 
 
@@ -82,7 +85,7 @@ def demo(
     Parameters
     ----------
     output : path
-        A folder for movie.ome.tif, truth.parquet and everything that run writes.
+        A folder for movie.ome.tif, truth.parquet, reference.ome.tif and everything that run writes.
     settings : DemoVerbSettings, optional
         Size, density and seed; or give them as options.
     overwrite : bool
@@ -102,31 +105,70 @@ def demo(
     OutputError
         The folder holds results already, or cannot be written.
     """
-    from stormcell.io.tables import write_table
-    from stormcell.workflows.demo_movie import simulate_demo_movie
     from stormcell.workflows.evaluate import evaluate
     from stormcell.workflows.run import run
     from stormcell.workflows.run_outputs import RUN_FILES
 
     wanted = build_settings(DemoVerbSettings, settings, options)
-    folder = prepare_folder(output, (MOVIE_NAME, TRUTH_NAME, *RUN_FILES), overwrite)
-    simulated = simulate_demo_movie(wanted, begin_stage(progress, "Simulating"))
-    _write_movie(simulated, folder / MOVIE_NAME, overwrite)
-    write_table(simulated.truth, folder / TRUTH_NAME, overwrite)
-    result = run(folder / MOVIE_NAME, output=folder, overwrite=overwrite, progress=progress)
+    folder = prepare_folder(output, (MOVIE_NAME, TRUTH_NAME, REFERENCE_NAME, *RUN_FILES), overwrite)
+    simulated = simulate_demo(wanted, begin_stage(progress, "Simulating"))
+    movie, truth, reference = write_demo(simulated, folder, overwrite)
+    result = run(movie, output=folder, overwrite=overwrite, progress=progress, widefield=str(reference))
     evaluation = evaluate(result.table, simulated.truth, insignificant_share=_INSIGNIFICANT_SHARE)
-    return DemoResult(result, folder / MOVIE_NAME, folder / TRUTH_NAME, evaluation)
+    return DemoResult(result, movie, truth, reference, evaluation)
 
 
-def _write_movie(simulated: DemoMovie, path: Path, overwrite: bool) -> None:
-    from stormcell.io.movies import write_ome_tiff_movie
+def simulate_demo(settings: DemoVerbSettings, progress: Progress | None = None) -> SimulatedMovie:
+    """Simulate the movie of the demo.
 
-    write_ome_tiff_movie(
-        path,
-        [simulated.frames],
-        shape=simulated.frames.shape,
-        dtype=simulated.frames.dtype,
-        camera_pixel_size_nm=simulated.truth.grid.pixel_size_nm if simulated.truth.grid else None,
-        metadata=simulated.metadata,
-        overwrite=overwrite,
+    Parameters
+    ----------
+    settings : DemoVerbSettings
+        Size, density and seed.
+    progress : callable, optional
+        Called as progress(done, total) with frames.
+
+    Returns
+    -------
+    SimulatedMovie
+        Frames, truth and wide field; equal seeds give equal movies.
+    """
+    from stormcell.simulation.movies import simulate_movie
+    from stormcell.simulation.presets import simulation_preset
+
+    preset = simulation_preset(_PRESET)
+    scene = preset.replace(
+        n_frames=settings.n_frames,
+        field_px=(settings.field_px, settings.field_px),
+        blinking=preset.blinking.replace(density_per_um2=settings.density_per_um2),
+        seed=settings.seed,
     )
+    return simulate_movie(scene, progress=progress)
+
+
+def write_demo(simulated: SimulatedMovie, folder: Path, overwrite: bool) -> tuple[Path, Path, Path]:
+    """Write a simulated movie with its truth and wide field.
+
+    Parameters
+    ----------
+    simulated : SimulatedMovie
+        What was simulated.
+    folder : Path
+        Where to.
+    overwrite : bool
+        Whether existing files may be replaced.
+
+    Returns
+    -------
+    tuple of Path
+        Movie, truth, wide field.
+    """
+    from stormcell.io.images import write_image
+    from stormcell.io.tables import write_table
+    from stormcell.workflows.convert import write_movie
+
+    paths = (folder / MOVIE_NAME, folder / TRUTH_NAME, folder / REFERENCE_NAME)
+    write_movie(simulated.frames, paths[0], None, overwrite, None)
+    write_table(simulated.truth, paths[1], overwrite)
+    write_image(simulated.widefield, paths[2], overwrite)
+    return paths

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from stormcell.workflows.progress import Progress
 
 _MANY_POOR_FITS = 0.2
+_ENOUGH_ROWS = 30
 
 
 class LocalizeVerbSettings(MovieSettings):
@@ -131,7 +132,7 @@ def localize_surveyed(
         sentence = "nothing was found: no spot stands clearly above the background; the table is empty"
         warnings.warn(sentence, NoLocalizationsWarning, stacklevel=3)
     share = poor_fit_share(found.table)
-    if share > _MANY_POOR_FITS:
+    if share > _MANY_POOR_FITS and found.table.n_rows >= _ENOUGH_ROWS:
         sentence = (
             f"{share:.0%} of the fits do not look like one emitter on a flat background: spots overlap, or the PSF "
             "is no Gaussian; positions there are pulled together and their uncertainties are too small"

@@ -15,7 +15,7 @@ from stormcell.errors import StormcellWarning
 from stormcell.workflows.movie_settings import parse_range, parse_roi
 
 if TYPE_CHECKING:
-    from stormcell.data.provenance import InputFile
+    from stormcell.data.provenance import InputFile, Provenance
     from stormcell.workflows.movie_settings import MovieSettings
 
 PathLike = str | Path
@@ -83,13 +83,7 @@ def open_table(table: PathLike | Localizations, pixel_size_nm: float | None = No
     from stormcell.io.tables import read_table
 
     rows = read_table(table, camera_pixel_size_nm=pixel_size_nm)
-    said = rows.grid.pixel_size_nm if rows.grid is not None else None
-    if pixel_size_nm is not None and said is not None and abs(said - pixel_size_nm) > 1e-6 * pixel_size_nm:
-        message = (
-            f"{Path(table).name} says that its camera pixel is {said:g} nm, and that was kept: the option "
-            f"({pixel_size_nm:g} nm) is for tables that do not say"
-        )
-        warnings.warn(message, StormcellWarning, stacklevel=2)
+    _say_what_the_reader_noticed(rows.provenance, Path(table).name)
     return rows
 
 
@@ -117,7 +111,16 @@ def open_image(image: PathLike | SRImage, pixel_size_nm: float | None = None) ->
         return image
     from stormcell.io.images import read_image
 
-    return read_image(image, pixel_size_nm)
+    picture = read_image(image, pixel_size_nm)
+    _say_what_the_reader_noticed(picture.provenance, Path(image).name)
+    return picture
+
+
+def _say_what_the_reader_noticed(made: Provenance | None, name: str) -> None:
+    """Warn of contradictions within the file; what earlier verbs warned of was said when they ran."""
+    for sentence in made.warnings if made is not None else ():
+        if made is not None and (made.verb == "read" or sentence.startswith(f"{name} says")):
+            warnings.warn(sentence, StormcellWarning, stacklevel=3)
 
 
 def fingerprint(source: object) -> tuple[InputFile, ...]:

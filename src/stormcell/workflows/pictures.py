@@ -22,6 +22,9 @@ _REPORT_PX = 640
 _ZOOM_PX = 420
 _MIN_ZOOM_SHARE = 0.16
 
+MEAN_OF_FRAMES = "mean ADU of the movie"
+"""Unit of a wide-field image that was made of the movie itself."""
+
 SR_COLOURS = "inferno"
 WIDEFIELD_COLOURS = "gray"
 ERROR_COLOURS = "magma"
@@ -69,7 +72,7 @@ def report_pictures(image: SRImage, widefield: SRImage | None, error_map: SRImag
             Picture(
                 to_png_bytes(draw_image(on_pixels_of(widefield, image), WIDEFIELD_COLOURS, side_px=_REPORT_PX)),
                 "Wide field",
-                "What a conventional microscope sees: the light of all frames together.",
+                _widefield_caption(widefield),
                 f"Wide-field image of a field of {field}, in grey.",
                 is_pixelated=True,
             )
@@ -161,6 +164,12 @@ def overlay_picture(widefield: SRImage, image: SRImage, side_px: int) -> NDArray
     small = shrunk(image, side_px)
     rgb = fitted(overlay(widefield, small), side_px)
     return add_scale_bar(rgb, small.grid.extent_nm[1] / rgb.shape[1])
+
+
+def _widefield_caption(widefield: SRImage) -> str:
+    if widefield.unit == MEAN_OF_FRAMES:
+        return "What a conventional microscope sees: the light of all frames together."
+    return "The conventional image that was given, of the same field."
 
 
 def on_pixels_of(image: SRImage, other: SRImage) -> SRImage:

@@ -149,8 +149,12 @@ def _column_chart(table: Localizations, column: str, title: str, unit: str, capt
     if column not in table:
         return []
     middle = float(np.nanmedian(table[column]))
-    text = ChartText(unit, "localizations", f"Histogram of {title.lower()}: median {middle:.3g} {unit}.")
-    return [Chart(histogram_svg(table[column], text), title, f"{caption} Median {middle:.3g}.")]
+    text = ChartText(unit, "localizations", f"Histogram of {title.lower()}: median {_round(middle)} {unit}.")
+    return [Chart(histogram_svg(table[column], text), title, f"{caption} Median {_round(middle)}.")]
+
+
+def _round(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _uncertainty_chart(table: Localizations) -> list[Chart]:

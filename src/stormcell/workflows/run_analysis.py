@@ -13,6 +13,7 @@ from stormcell.errors import InputError, StormcellWarning
 from stormcell.localization.flags import mask_of
 from stormcell.workflows.localize import localize_surveyed
 from stormcell.workflows.opening import open_image
+from stormcell.workflows.pictures import MEAN_OF_FRAMES
 from stormcell.workflows.progress import begin_stage
 from stormcell.workflows.report_content import flatness_notes
 from stormcell.workflows.report_facts import result_numbers
@@ -85,7 +86,7 @@ def analyse(
         numbers["drift_span_nm"] = math.hypot(float(np.ptp(curve.x_nm)), float(np.ptp(curve.y_nm)))
     for sentence in flatness_notes(drawn, context.camera_pixel_size_nm):
         warnings.warn(sentence, StormcellWarning, stacklevel=2)
-    notes = (drift_note, _drawn_note(table, drawn))
+    notes = (drift_note, _drawn_note(table, drawn), *(image.provenance.notes if image.provenance else ()))
     return RunResult(
         table,
         drawn,
@@ -176,7 +177,7 @@ def _drawn_note(table: Localizations, drawn: Localizations) -> str:
 def _widefield(survey: Survey, context: MovieContext, settings: RunVerbSettings) -> SRImage:
     if settings.widefield is not None:
         return open_image(settings.widefield, settings.widefield_pixel_size_nm)
-    return SRImage(survey.mean_image(), survey.stack.grid(context.camera_pixel_size_nm), "mean ADU")
+    return SRImage(survey.mean_image(), survey.stack.grid(context.camera_pixel_size_nm), MEAN_OF_FRAMES)
 
 
 def _compare(

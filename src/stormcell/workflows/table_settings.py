@@ -13,4 +13,4 @@ class TableSettings(Settings):
     """What a table may not say about itself."""
 
     pixel_size_nm: Annotated[float, Field(gt=0, le=100_000)] | None = None
-    """Side of a camera pixel [nm], for tables that count in pixels and do not say how large those are."""
+    """Side of a camera pixel [nm], for tables that count in pixels; wins over what the table says."""

@@ -1,0 +1,212 @@
+"""What to simulate: from a preset, a config file or an acquisition file, with single values changed by options."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from stormcell.errors import SettingsError
+from stormcell.settings import Settings
+
+if TYPE_CHECKING:
+    from stormcell.calibration.acquisition_settings import AcquisitionSettings
+    from stormcell.simulation.settings import SimulationSettings
+    from stormcell.workflows.opening import PathLike
+
+_HALO_PER_TAIL = 1.14
+"""Share of a wide halo that leaves a Gaussian fit short by one."""
+
+
+class SimulateVerbSettings(Settings):
+    """What to simulate; options change single values of the preset or file."""
+
+    preset: str | None = None
+    """Name of a ready-made acquisition, for example microtubules-dense; an unknown name lists all of them."""
+
+    n_frames: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    """Frames of the movie."""
+
+    field_px: tuple[int, int] | None = None
+    """Rows and columns of the camera, for example 64,96."""
+
+    pixel_size_nm: Annotated[float, Field(ge=20, le=500)] | None = None
+    """Side of a camera pixel in the sample plane [nm]."""
+
+    structure: str | None = None
+    """Another structure with its default settings, for example mitochondria."""
+
+    psf: str | None = None
+    """Another PSF: a name such as oil-1.4, or the .npz file that `stormcell psf` wrote."""
+
+    density_per_um2: Annotated[float, Field(gt=0, le=30)] | None = None
+    """Emitters on at any moment per square micrometre of the field."""
+
+    photons: Annotated[float, Field(ge=1, le=1e6)] | None = None
+    """Mean photons of an emitter that is on for a whole frame."""
+
+    background_photons: Annotated[float, Field(ge=0, le=1e5)] | None = None
+    """Mean background photons per pixel and frame."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    """Seed of everything random."""
+
+
+def simulation_settings(
+    wanted: SimulateVerbSettings, config: PathLike | SimulationSettings | None = None, like: PathLike | None = None
+) -> SimulationSettings:
+    """Put together what is to be simulated.
+
+    Parameters
+    ----------
+    wanted : SimulateVerbSettings
+        Preset and single values.
+    config : path or SimulationSettings, optional
+        A config.yaml, or its content, in place of a preset.
+    like : path, optional
+        An acquisition.yaml as `stormcell estimate` writes it; its values replace those of the preset or config.
+
+    Returns
+    -------
+    SimulationSettings
+        Validated.
+
+    Raises
+    ------
+    SettingsError
+        Unknown preset, structure or field, or an impossible value; the message names it.
+    FormatError
+        A file cannot be read.
+    """
+    from stormcell.simulation.presets import simulation_preset
+    from stormcell.simulation.settings import SimulationSettings
+
+    if config is not None and wanted.preset is not None:
+        msg = "preset: both a preset and a config file were given; name one of them"
+        raise SettingsError(msg)
+    if isinstance(config, SimulationSettings):
+        settings = config
+    elif config is not None:
+        settings = SimulationSettings.create(**_mapping(config))
+    else:
+        settings = simulation_preset(wanted.preset or "microtubules-dense")
+    if like is not None:
+        from stormcell.calibration.acquisition_settings import AcquisitionSettings
+
+        settings = settings_like(AcquisitionSettings.create(**_mapping(like)), settings)
+    return settings.replace(**_changes(wanted, settings))
+
+
+def _mapping(path: PathLike) -> dict[str, Any]:
+    from stormcell.io.documents import read_yaml
+
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        msg = f"expected settings by name in {path}, got {type(content).__name__}; see `stormcell simulate --help`"
+        raise SettingsError(msg)
+    return content
+
+
+def _changes(wanted: SimulateVerbSettings, settings: SimulationSettings) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "n_frames": wanted.n_frames,
+        "field_px": wanted.field_px,
+        "camera_pixel_size_nm": wanted.pixel_size_nm,
+        "seed": wanted.seed,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    if wanted.structure is not None:
+        changes["structure"] = _structure(wanted.structure)
+    if wanted.psf is not None:
+        changes["psf"] = _psf(wanted.psf)
+        if changes["psf"].kind == "measured":
+            changes["z_range_nm"] = 0.0  # it is known in focus alone
+    blinking: dict[str, Any] = {}
+    if wanted.photons is not None:
+        blinking["photons"] = wanted.photons
+    if wanted.density_per_um2 is not None:
+        blinking |= {"density_per_um2": wanted.density_per_um2, "mean_off_frames": None}
+    if blinking:
+        changes["blinking"] = settings.blinking.replace(**blinking)
+    if wanted.background_photons is not None:
+        changes["background"] = settings.background.replace(photons=wanted.background_photons)
+    return changes
+
+
+def _structure(name: str) -> Any:
+    from stormcell.simulation.structures.registry import STRUCTURES
+
+    if name not in STRUCTURES:
+        msg = f"structure: {name} is not a structure; expected one of {', '.join(STRUCTURES)}"
+        raise SettingsError(msg)
+    return STRUCTURES[name]
+
+
+def _psf(name: str) -> Any:
+    from stormcell.physics.psf.settings import PSFS, MeasuredPSFSettings
+
+    if Path(name).suffix.lower() == ".npz":
+        return MeasuredPSFSettings(path=name)
+    if name not in PSFS:
+        msg = f"psf: {name} is not a PSF; expected an .npz file or one of {', '.join(PSFS)}"
+        raise SettingsError(msg)
+    return PSFS[name]
+
+
+def settings_like(acquisition: AcquisitionSettings, base: SimulationSettings) -> SimulationSettings:
+    """Take over the conditions of a real movie.
+
+    Parameters
+    ----------
+    acquisition : AcquisitionSettings
+        What `stormcell estimate` found; what it could not find keeps the value of `base`.
+    base : SimulationSettings
+        Structure, labelling, frames and everything that a movie does not tell.
+
+    Returns
+    -------
+    SimulationSettings
+        The same sample under the conditions of the movie.
+
+    Notes
+    -----
+    A tail becomes a wide halo round a Gaussian: the same share of light is missed, the rings of a real spot are not
+    drawn. A measured PSF (`stormcell psf`) holds them.
+    """
+    from stormcell.physics.psf.settings import GaussianPSFSettings
+
+    a = acquisition
+    changes: dict[str, Any] = {"camera_pixel_size_nm": a.camera_pixel_size_nm}
+    if a.psf_sigma_nm is not None:
+        halo = min(0.5, max(0.0, (a.tail_fraction or 0.0) * _HALO_PER_TAIL))
+        changes["psf"] = GaussianPSFSettings(
+            sigma_nm=a.psf_sigma_nm,
+            ellipticity=min(0.5, a.psf_ellipticity or 0.0),
+            angle_rad=a.psf_angle_rad or 0.0,
+            halo_fraction=halo,
+        )
+    if a.background_photons is not None:
+        structure = base.background.structure if a.background_structure is None else min(2.0, a.background_structure)
+        changes["background"] = base.background.replace(
+            photons=a.background_photons, structure=structure, blobs=0.0, photons_per_density=0.0
+        )
+    changes["blinking"] = base.blinking.replace(**_blinking_like(a))
+    if a.camera is not None and not a.camera.missing:
+        changes["camera"] = a.camera
+    return base.replace(**changes)
+
+
+def _blinking_like(a: AcquisitionSettings) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    on = a.on_time_frames or 0.5
+    changes["mean_on_frames"] = on
+    if a.density_per_um2:
+        # on in a frame is not on at a moment: an event of mean length t touches t + 1 frames
+        changes |= {"density_per_um2": a.density_per_um2 * on / (on + 1), "mean_off_frames": None}
+    if a.photons_mean is not None:
+        changes["photons"] = a.photons_mean * (on + 1) / on
+    if a.photon_log_spread is not None:
+        changes["photon_spread"] = min(2.0, a.photon_log_spread)
+    return {name: value for name, value in changes.items() if value is None or math.isfinite(value)}
