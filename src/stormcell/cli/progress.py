@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 class ProgressBar:
-    """A progress callback `(done, total)` that shows one line for each stage."""
+    """A progress callback `(done, total)` that shows one line for each stage.
+
+    Parameters
+    ----------
+    progress : rich.progress.Progress
+        The display, started.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
