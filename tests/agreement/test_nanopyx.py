@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from stormcell.assessment.decorrelation import decorrelation
+from stormcell.assessment.frc import frc_of_images
 from stormcell.assessment.squirrel import SquirrelSettings, error_map
 from stormcell.data import PixelGrid, SRImage
 
@@ -25,6 +27,21 @@ for index in range(len(data.files) // 2):
     match = ErrorMap()
     match.optimise(data[f"wide{index}"], data[f"sr{index}"])
     answers.append({"rsp": match.getRSP(), "rse": match.getRSE(), "alpha": match._alpha, "beta": match._beta})
+print("ANSWER " + json.dumps([{k: float(v) for k, v in a.items()} for a in answers]))
+"""
+RESOLUTIONS = """
+import json, sys
+import numpy as np
+from nanopyx.methods.squirrel import calculate_decorr_analysis, calculate_frc
+data, answers = np.load(sys.argv[1]), []
+for index in range(len(data.files) // 2):
+    a, b = data[f"first{index}"], data[f"second{index}"]
+    answers.append(
+        {
+            "frc": calculate_frc(a, b, pixel_size=20, units="nm"),
+            "decorrelation": calculate_decorr_analysis(a, pixel_size=20, units="nm"),
+        }
+    )
 print("ANSWER " + json.dumps([{k: float(v) for k, v in a.items()} for a in answers]))
 """
 
@@ -117,3 +134,31 @@ def test_error_maps_of_real_microtubules(shared_data, tmp_path):
     ]
     assert np.array_equal(np.argsort(own), ranked)
     assert int(np.argmax(own)) == 1
+
+
+def well_sampled_images(n=4):
+    """Two noisy images each of lines blurred to 2-3 pixels, 256 x 256."""
+    images = []
+    for index in range(n):
+        rng = np.random.default_rng(index)
+        lines = np.zeros((256, 256))
+        for _ in range(14):
+            t = np.linspace(-200, 200, 4000)
+            angle, y, x = rng.uniform(0, np.pi), rng.uniform(0, 256), rng.uniform(0, 256)
+            yy, xx = (y + t * np.sin(angle)).astype(int), (x + t * np.cos(angle)).astype(int)
+            inside = (yy >= 0) & (xx >= 0) & (yy < 256) & (xx < 256)
+            lines[yy[inside], xx[inside]] += 1
+        clean = ndimage.gaussian_filter(lines, 2 + 0.3 * index)
+        clean *= (300, 1000, 100, 500)[index % 4] / clean.max()
+        images.append([rng.poisson(clean + 0.02 * clean.max()).astype(np.float32) for _ in range(2)])
+    return images
+
+
+def test_resolutions_of_well_sampled_images(tmp_path):
+    images = well_sampled_images()
+    arrays = {f"{name}{i}": pair[k] for i, pair in enumerate(images) for k, name in enumerate(("first", "second"))}
+    for pair, theirs in zip(images, ask(RESOLUTIONS, tmp_path, **arrays), strict=True):
+        first, second = (SRImage(pixels, PixelGrid(20.0, pixels.shape)) for pixels in pair)
+        # NanoPyx smooths with another filter and samples circles; a few percent of the curve's width remain.
+        assert frc_of_images(first, second).frc_resolution_nm == pytest.approx(theirs["frc"], rel=0.05)
+        assert decorrelation(first).resolution_nm == pytest.approx(theirs["decorrelation"], rel=0.05)

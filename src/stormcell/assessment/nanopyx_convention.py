@@ -122,9 +122,11 @@ def _enlarging(side: int, padded: int, m: int) -> NDArray[np.float64]:
     impulse = np.zeros((padded, padded))
     np.fill_diagonal(impulse, 1.0)
     periodic = _periodic(impulse, 0, m)[start : start + side * m]
-    matrix = np.zeros((side * m, side))
-    np.add.at(matrix.T, _mirrored(side, padded), periodic.T)
-    return matrix
+    if padded == side:
+        return periodic
+    selects = np.zeros((padded, side))
+    selects[np.arange(padded), _mirrored(side, padded)] = 1.0
+    return np.asarray(periodic @ selects, dtype=np.float64)
 
 
 def _periodic(values: NDArray[Any], axis: int, m: int) -> NDArray[Any]:

@@ -15,6 +15,8 @@ from scipy.optimize import minimize, minimize_scalar
 from stormcell.assessment.linear_match import LinearMatch, match_images
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 _N_SCAN = 7
@@ -97,14 +99,31 @@ def fit_rsf(
 
     if high <= low * (1 + 1e-9):
         return _at(blur, reference, (low, low), bounds_px, held=True)
-    grid = np.linspace(math.log(low), math.log(high), _N_SCAN)
-    best = int(np.argmin([cost(point) for point in grid]))
-    ends = (grid[max(best - 1, 0)], grid[min(best + 1, _N_SCAN - 1)])
-    sigma = math.exp(float(minimize_scalar(cost, bounds=ends, method="bounded", options={"xatol": 2e-4}).x))
+    ends = _bracket(cost, math.log(low), math.log(high))
+    sigma = math.exp(float(minimize_scalar(cost, bounds=ends, method="bounded", options={"xatol": 5e-4}).x))
     pair = (sigma, sigma)
     if elliptical:
         pair = _elliptical(blur, reference, bounds_px, sigma)
     return _at(blur, reference, pair, bounds_px, held=False)
+
+
+def _bracket(cost: Callable[[float], float], low: float, high: float) -> tuple[float, float]:
+    """Walk downhill over a coarse grid from the middle: wide blurs cost little, narrow ones are seldom needed."""
+    grid = np.linspace(low, high, _N_SCAN)
+    known: dict[int, float] = {}
+
+    def at(index: int) -> float:
+        if index not in known:
+            known[index] = cost(float(grid[index]))
+        return known[index]
+
+    best = _N_SCAN // 2
+    while True:
+        neighbours = [index for index in (best - 1, best + 1) if 0 <= index < _N_SCAN]
+        lower = min(neighbours, key=at)
+        if at(lower) >= at(best):
+            return float(grid[max(best - 1, 0)]), float(grid[min(best + 1, _N_SCAN - 1)])
+        best = lower
 
 
 def _elliptical(
