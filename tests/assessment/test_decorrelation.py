@@ -42,19 +42,19 @@ def test_number_is_in_nm_and_blind_to_scale_and_shape(image_of):
 
 def test_curve_is_the_definition_written_out(image_of):
     """Cross-correlation with the phase-only image within a radius, with full transforms."""
-    from stormcell.assessment.decorrelation import _fade
+    from stormcell.assessment.decorrelation import _faded
 
     image = image_of(45.0, shape=(64, 64))
     found = decorrelation(image, DecorrelationSettings(n_radii=12))
-    faded = (image.pixels - image.pixels.mean()) * _fade(64)[:, None] * _fade(64)[None, :]
-    spectrum = np.fft.fft2(faded)
+    spectrum = np.fft.fft2(_faded(image.pixels))
     spectrum[0, 0] = 0
     radius = 2 * np.hypot(np.fft.fftfreq(64)[:, None], np.fft.fftfreq(64)[None, :])
-    ring = np.floor(radius * 32 + 0.5)
-    total = np.sum(np.abs(spectrum[ring <= 32]) ** 2)
+    # Rings are a quarter of a Fourier pixel wide.
+    radius = np.floor(radius * 128 + 0.5) / 128
+    total = np.sum(np.abs(spectrum[radius <= 1]) ** 2)
     for index, limit in enumerate(np.linspace(0, 1, 12)):
-        inside = ring <= np.floor((limit + 1 / 22) * 32 + 1e-9)
-        expected = np.abs(spectrum[inside & (ring <= 32)]).sum() / np.sqrt(total * (inside & (ring <= 32)).sum())
+        inside = (radius <= limit + 1 / 22) & (radius <= 1)
+        expected = np.abs(spectrum[inside]).sum() / np.sqrt(total * inside.sum())
         assert found.curve[index] == pytest.approx(expected, rel=1e-4)
 
 

@@ -124,19 +124,31 @@ def _rings(pixels: NDArray[np.float32]) -> Rings:
     if float(pixels.min()) == float(pixels.max()):
         msg = "expected structure for a decorrelation analysis, got the same value in every pixel"
         raise InputError(msg)
-    faded = pixels.astype(np.float32)
-    faded -= np.float32(faded.mean(dtype=np.float64))
-    for axis, side in enumerate(pixels.shape):
-        ramp = _fade(side)
-        faded *= ramp[:, None] if axis == 0 else ramp[None, :]
-    spectrum = fft.rfft2(faded, workers=numba.get_num_threads(), overwrite_x=True)
+    spectrum = fft.rfft2(_faded(pixels), workers=numba.get_num_threads(), overwrite_x=True)
     spectrum[0, 0] = 0
     return magnitude_rings(spectrum, (pixels.shape[0], pixels.shape[1]))
 
 
+def _faded(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Fade to the mean of what lies outside the inscribed ellipse, so that no frame stands out."""
+    ramps = [_fade(side) for side in pixels.shape]
+    off = [
+        ((np.arange(side) + 0.5) / side * 2 - 1) ** 2 / (1 - 2 * _edge_px(side) / side) ** 2 for side in pixels.shape
+    ]
+    outside = off[0][:, None] + off[1][None, :] > 1
+    level = np.float32(pixels[outside].mean(dtype=np.float64))
+    faded = pixels - level
+    faded *= np.minimum(ramps[0][:, None], ramps[1][None, :])
+    return faded.astype(np.float32, copy=False)
+
+
+def _edge_px(side: int) -> int:
+    return min(_EDGE_PX, side // 8)
+
+
 def _fade(side: int) -> NDArray[np.float32]:
     """Cosine ramps at both ends."""
-    width = min(_EDGE_PX, side // 8)
+    width = _edge_px(side)
     ramp = np.ones(side, dtype=np.float32)
     rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(width) + 0.5) / width)
     ramp[:width], ramp[side - width :] = rise, rise[::-1]

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_FINENESS = 4
+
+
 @dataclass(frozen=True)
 class Rings:
     """Equally wide rings up to the Nyquist frequency.
@@ -64,10 +67,11 @@ def magnitude_rings(spectrum: NDArray[Any], shape: tuple[int, int]) -> Rings:
     Returns
     -------
     Rings
-        Sums of |f| and |f|^2; ring width one Fourier pixel of the longer side.
+        Sums of |f| and |f|^2; ring width a quarter of a Fourier pixel of the longer side, so that discs of any radius
+        can be put together from them; some of the innermost rings are empty.
     """
-    n_rings = max(shape) // 2 + 1
-    return _rings(_magnitudes(spectrum, shape[0], shape[1], n_rings), max(shape))
+    fineness = _FINENESS * max(shape)
+    return _rings(_magnitudes(spectrum, shape[0], shape[1], fineness // 2 + 1, fineness), fineness)
 
 
 def _rings(sums: NDArray[np.float64], side: int) -> Rings:
@@ -95,14 +99,13 @@ def _correlate(a: Any, b: Any, rows: int, columns: int, n_rings: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _magnitudes(f: Any, rows: int, columns: int, n_rings: int) -> Any:
+def _magnitudes(f: Any, rows: int, columns: int, n_rings: int, fineness: int) -> Any:
     sums = np.zeros((3, n_rings))
-    side = max(rows, columns)
     for i in range(f.shape[0]):
         fy = (i if 2 * i <= rows else rows - i) / rows
         for j in range(f.shape[1]):
             fx = j / columns
-            ring = int(np.sqrt(fy * fy + fx * fx) * side + 0.5)
+            ring = int(np.sqrt(fy * fy + fx * fx) * fineness + 0.5)
             if ring < n_rings:
                 twice = 1.0 if j == 0 or 2 * j == columns else 2.0
                 power = f[i, j].real * f[i, j].real + f[i, j].imag * f[i, j].imag
