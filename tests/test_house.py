@@ -103,6 +103,7 @@ REGISTRIES = [
     ("stormcell.data.columns", "COLUMNS"),
     ("stormcell.io.tables.registry", "FORMATS"),
     ("stormcell.localization.flags", "FLAGS"),
+    ("stormcell.metrics.images", "IMAGE_METRICS"),
     ("stormcell.physics.camera_presets", "PRESETS"),
     ("stormcell.physics.psf.settings", "PSFS"),
     ("stormcell.physics.psf.zernike", "ABERRATIONS"),
