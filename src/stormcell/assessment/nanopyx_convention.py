@@ -72,16 +72,18 @@ def nanopyx_numbers(
         return None
     rows, columns = (_enlarging(side, max(_padded(side) for side in reference.shape), m) for side in reference.shape)
     wide = reference.astype(np.float64)
-    scale, offset = _stretch(wide, m)
+    # Digits: squares of a large offset would eat those of the structure.
+    mean = float(wide.mean())
+    wide = wide - mean
+    scale, offset, squares = _stretch(wide, m)
     n_kept = field.coefficients.shape
     kept_rows = fft.dct(rows, axis=0, norm="ortho")[: n_kept[0]]
     kept_columns = fft.dct(columns, axis=0, norm="ortho")[: n_kept[1]]
     r_hat = scale * (kept_rows @ wide @ kept_columns.T)
     root_n = math.sqrt(pixels.size)
     r_hat[0, 0] += offset * root_n
-    squares = scale**2 * float(np.vdot(rows.T @ rows @ wide, wide @ (columns.T @ columns)))
     total = float(r_hat[0, 0]) * root_n
-    rr = squares + 2 * offset * (total - offset * pixels.size) + offset**2 * pixels.size
+    rr = scale**2 * squares + 2 * offset * (total - offset * pixels.size) + offset**2 * pixels.size
     s_hat = field.coefficients.astype(np.float64)
     products, powers = s_hat * r_hat, s_hat * s_hat
     means = (s_hat[0, 0] * root_n, total)
@@ -97,7 +99,7 @@ def nanopyx_numbers(
         lambda s: -match(math.exp(s)).rsp, bounds=bounds, method="bounded", options={"xatol": 1e-4}
     )
     best = match(math.exp(float(found.x)))
-    return NanopyxNumbers(best.rsp, best.rse, best.alpha, best.beta, math.exp(float(found.x)))
+    return NanopyxNumbers(best.rsp, best.rse, best.alpha, best.beta + mean, math.exp(float(found.x)))
 
 
 def _padded(side: int) -> int:
@@ -140,11 +142,14 @@ def _periodic(values: NDArray[Any], axis: int, m: int) -> NDArray[Any]:
     return fine
 
 
-def _stretch(wide: NDArray[np.float64], m: int) -> tuple[float, float]:
-    """Scale and offset that give the enlarged image the extremes of the small one."""
+def _stretch(wide: NDArray[np.float64], m: int) -> tuple[float, float, float]:
+    """Scale and offset that give the enlarged image the extremes of the small one, and its sum of squares before."""
     padded = max(_padded(side) for side in wide.shape)
     square = wide[np.ix_(*(_mirrored(side, padded) for side in wide.shape))].astype(np.float32)
     fine = _periodic(_periodic(square, 0, m), 1, m)
     low, high = float(fine.min()), float(fine.max())
     scale = float(np.ptp(wide)) / (high - low) if high > low else 1.0
-    return scale, float(wide.min()) - scale * low
+    starts = [(padded - side) * m // 2 for side in wide.shape]
+    own = fine[starts[0] : starts[0] + wide.shape[0] * m, starts[1] : starts[1] + wide.shape[1] * m]
+    squares = float(np.einsum("ij,ij->i", own, own).sum(dtype=np.float64))
+    return scale, float(wide.min()) - scale * low, squares
