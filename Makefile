@@ -5,6 +5,7 @@ VENV ?= .venv
 DEMO_DIR ?= demo
 TORCH_INDEX_URL ?=
 JOBS ?= 2
+BENCH ?= all
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINED := -c constraints.txt
@@ -33,8 +34,8 @@ test: lint types contracts
 	$(BIN)/python -m pytest -n $(JOBS)
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check src tests benchmarks docs
-	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check src tests benchmarks docs examples
+	$(BIN)/ruff format --check src tests benchmarks docs examples
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
@@ -43,11 +44,11 @@ contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH)
 
-docs: $(VENV)/.dev
+docs: $(VENV)/.core
 	$(PIP) install -q $(CONSTRAINED) -e ".[docs]"
 	$(BIN)/sphinx-build -W -q docs docs/_build
 
 clean:
-	rm -rf $(VENV) $(DEMO_DIR) docs/_build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(DEMO_DIR) docs/_build docs/reference .mypy_cache .ruff_cache .pytest_cache

@@ -102,6 +102,7 @@ REGISTRIES = [
     ("stormcell.cli.verbs", "VERBS"),
     ("stormcell.data.columns", "COLUMNS"),
     ("stormcell.io.tables.registry", "FORMATS"),
+    ("stormcell.localization.fits", "N_FREE"),
     ("stormcell.localization.flags", "FLAGS"),
     ("stormcell.metrics.images", "IMAGE_METRICS"),
     ("stormcell.physics.camera_presets", "PRESETS"),

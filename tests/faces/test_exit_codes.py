@@ -299,6 +299,12 @@ def test_a_killed_run_leaves_no_half_written_file(movie) -> None:
     assert not output.exists()
 
 
+def test_a_device_that_makes_no_difference_is_said(stormcell, movie) -> None:
+    said = stormcell("localize", movie, *CAMERA, "--device", "cuda")
+    assert said.code == 0
+    assert "makes no difference" in said.err
+
+
 def test_json_is_strict(stormcell, tmp_path) -> None:
     path = save_movie(tmp_path / "dark.tif", np.full((3, 24, 24), 120, np.uint16))
     said = stormcell("localize", path, *CAMERA, "--json")

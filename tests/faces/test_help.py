@@ -104,3 +104,22 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     )
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+def test_compiled_code_finds_a_place_where_nothing_can_be_written() -> None:
+    code = (
+        "import os, sys; os.environ.pop('NUMBA_CACHE_DIR', None); os.access = lambda *a: False\n"
+        "import stormcell; folder = os.environ['NUMBA_CACHE_DIR']; assert os.path.isdir(folder)\n"
+        "sys.stderr.write(folder)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "stormcell-compiled-" in done.stderr
+    assert not os.path.exists(done.stderr)
+
+
+def test_nothing_is_set_where_the_package_can_be_written() -> None:
+    code = (
+        "import os; os.environ.pop('NUMBA_CACHE_DIR', None)\n"
+        "import stormcell; assert 'NUMBA_CACHE_DIR' not in os.environ"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -71,6 +71,8 @@ class Verb:
     extras: tuple[Extra, ...] = field(default_factory=tuple)
     output: str | None = None
     """Help of the -o option; None for verbs that write nothing."""
+    uses_device: bool = False
+    """Whether --device makes a difference."""
 
 
 def make_command(name: str, verb: Verb) -> Callable[..., None]:
@@ -98,6 +100,8 @@ def make_command(name: str, verb: Verb) -> Callable[..., None]:
             if verb.settings is None:
                 raise
             raise SettingsError(in_flags(str(error), verb.settings)) from None
+        if session.device not in ("auto", "cpu") and not verb.uses_device:
+            notes.append(f"--device {session.device} makes no difference to {name}, which computes on the processor")
         show_answer(name, answer, notes, session)
 
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)

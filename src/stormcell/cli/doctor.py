@@ -38,4 +38,4 @@ def act(call: Call) -> Answer:
     return Answer(sentences=sentences, rows=tuple(rows), result=asdict(found))
 
 
-VERB = Verb(act)
+VERB = Verb(act, uses_device=True)

@@ -24,7 +24,6 @@ class ProgressBar:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._task: TaskID | None = None
-        self._name = ""
 
     def stage(self, name: str) -> None:
         """Begin another stage of the work.
@@ -34,8 +33,10 @@ class ProgressBar:
         name : str
             What is being done, for example "Localizing".
         """
-        self._finish()
-        self._name = name
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        # Without a total the bar pulses: a stage that does not count is still seen to be at work.
+        self._task = self._progress.add_task(name, total=None)
 
     def __call__(self, done: int, total: int) -> None:
         """Show how far the stage has come.
@@ -46,13 +47,9 @@ class ProgressBar:
             Pieces of work done, and all of them.
         """
         if self._task is None:
-            self._task = self._progress.add_task(self._name or "Working", total=total)
-        self._progress.update(self._task, completed=done, total=total)
-
-    def _finish(self) -> None:
+            self.stage("Working")
         if self._task is not None:
-            self._progress.remove_task(self._task)
-        self._task = None
+            self._progress.update(self._task, completed=done, total=total)
 
 
 @contextmanager

@@ -68,6 +68,7 @@ def analyse(
     watch.lap("localize")
     table, curve, drift_note = _without_drift(table, settings, progress)
     watch.lap("drift")
+    begin_stage(progress, "Drawing")
     sr_pixel_size_nm = settings.sr_pixel_size_nm or context.camera_pixel_size_nm / SR_PIXELS_PER_CAMERA_PIXEL
     grid = stack.grid(context.camera_pixel_size_nm)
     drawn = rows_to_draw(table, settings)
