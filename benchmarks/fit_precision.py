@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stormcell.localization.fits import fit_spots
+from stormcell.localization.fits import FitModel, fit_spots
 from stormcell.localization.spots import roi_size_for
 from stormcell.physics.cameras import Camera
 from stormcell.physics.gaussian import CameraNoise, crlb_gaussian, gaussian_images
@@ -76,7 +76,7 @@ def measure(
     rois = camera.electrons(camera.to_adu(gaussian_images(theta, (side, side)), rng))
     variance = camera.read_variance_e2((side, side)) + np.float32(camera.quantization_variance_e2)
     noise = CameraNoise(variance, camera.excess_noise_factor)
-    fits = fit_spots(rois, sigma, noise=noise, fit_sigma=fit_sigma, method=method)
+    fits = fit_spots(rois, sigma, noise=noise, model=FitModel(method, fit_sigma))
     bound = crlb_gaussian(
         electrons, background, sigma, roi_px=side, position_px=theta[:, :2], fit_sigma=fit_sigma, noise=noise
     )

@@ -26,6 +26,7 @@ from scipy.spatial.distance import cdist
 from stormcell.io.movies import open_movie
 from stormcell.localization.block_models import BlockModels, DetectionPlan
 from stormcell.localization.detection import Spots
+from stormcell.localization.fits import FitModel
 from stormcell.localization.frame_blocks import read_ahead, read_block
 from stormcell.localization.pipeline import LocalizationSettings, detected_blocks, localize_frames
 from stormcell.localization.rows import FitPlan, RowWriter, fit_rows
@@ -122,12 +123,12 @@ def our_detection(movie: Path, false_positives: float, sigma: float) -> tuple[fl
     return time.perf_counter() - start, spots
 
 
-def our_fit(movie: Path, spots: Spots, method: str, sigma: float) -> tuple[float, dict]:
+def our_fit(movie: Path, spots: Spots, method: str, sigma: float, rounds: int = 0) -> tuple[float, dict]:
     start = time.perf_counter()
     stack = open_movie(movie)
     block = read_block(stack, CAMERA, 0, stack.n_frames)
     noise = CameraNoise(CAMERA.read_variance_e2(stack.frame_shape), 1.0)
-    plan = FitPlan(method, "elliptical", sigma, BOX, noise, merge_duplicates=False)
+    plan = FitPlan(FitModel(method, "elliptical"), sigma, BOX, noise, merge_duplicates=False, neighbour_rounds=rounds)
     columns = fit_rows(block, spots, plan, RowWriter(stack.grid(PIXEL_NM), 1.0, 0, "elliptical"))
     return time.perf_counter() - start, columns
 

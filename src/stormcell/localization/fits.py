@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ from stormcell.localization.lsq import sandwich_covariance
 from stormcell.localization.mle import covariance, goodness, maximize
 from stormcell.localization.mle_kernel import add_sigma_prior, poisson_information, tie_sigmas
 from stormcell.localization.small_sample import expected_spread, subtract_bias
-from stormcell.localization.starts import at_bounds, load_pixels, set_bounds, start_values
+from stormcell.localization.starts import add_known_light, at_bounds, load_pixels, set_bounds, start_values
 from stormcell.physics.gaussian import CameraNoise, FitSigma
 
 if TYPE_CHECKING:
@@ -33,6 +33,53 @@ _SPOTS_PER_TASK = 128
 _POOR_CHI2 = 5.0  # standard deviations of chi-square
 _LOW_PHOTONS = 3.0
 _SIGMA_PRIOR = 0.25
+
+
+@dataclass(frozen=True)
+class FitModel:
+    """What a fit leaves free, and how it judges a fit.
+
+    Attributes
+    ----------
+    method : str
+        "mle" or "lsq".
+    fit_sigma : str
+        "fixed", "free" (one sigma) or "elliptical" (two).
+    sigma_range : tuple of float
+        Lowest and highest sigma a fit may reach, in units of the expected one.
+    sigma_prior : float, optional
+        Relative standard deviation of what is known about free sigmas beforehand (a log-normal prior around the
+        expected one); it decides where a spot is too faint to tell. 0 is no prior; None is 0.25 for one free sigma
+        and no prior for elliptical fits, whose widths are meant to vary. Ignored by "lsq".
+    """
+
+    method: FitMethod = "mle"
+    fit_sigma: FitSigma = "free"
+    sigma_range: tuple[float, float] = (0.5, 2.0)
+    sigma_prior: float | None = None
+
+    def plan(self, sigmas_px: NDArray[np.floating], excess_noise_factor: float) -> FloatArray:
+        """Spell the model out for the compiled fit (see `maximize`).
+
+        Parameters
+        ----------
+        sigmas_px : ndarray
+            Shape (2,), expected sigma x and y.
+        excess_noise_factor : float
+            F^2.
+
+        Returns
+        -------
+        ndarray
+            Shape (8,).
+        """
+        prior = self.sigma_prior
+        if prior is None:
+            prior = _SIGMA_PRIOR if self.fit_sigma == "free" else 0.0
+        squares = self.method == "lsq"
+        weight = 1.0 / prior**2 if prior > 0.0 and not squares else 0.0
+        free = N_FREE[self.fit_sigma]
+        return np.array([free, excess_noise_factor, *sigmas_px, *self.sigma_range, float(squares), weight])
 
 
 @dataclass(frozen=True)
@@ -72,6 +119,19 @@ class SpotFits:
     def __len__(self) -> int:
         return len(self.theta)
 
+    def replace_rows(self, rows: NDArray[np.int64], others: SpotFits) -> None:
+        """Overwrite some rows in place.
+
+        Parameters
+        ----------
+        rows : ndarray of int64
+            Shape (M,), which.
+        others : SpotFits
+            M fits.
+        """
+        for field in fields(self):
+            getattr(self, field.name)[rows] = getattr(others, field.name)
+
 
 def fit_spots(
     rois_e: ArrayLike,
@@ -79,10 +139,8 @@ def fit_spots(
     *,
     noise: CameraNoise | None = None,
     start_xy_px: ArrayLike | None = None,
-    method: FitMethod = "mle",
-    fit_sigma: FitSigma = "free",
-    sigma_range: tuple[float, float] = (0.5, 2.0),
-    sigma_prior: float | None = None,
+    light_e: ArrayLike | None = None,
+    model: FitModel | None = None,
 ) -> SpotFits:
     """Fit one pixel-integrated Gaussian on a flat background to every region, on all cores.
 
@@ -97,16 +155,10 @@ def fit_spots(
         factor; None is pure shot noise.
     start_xy_px : array_like, optional
         Shape (N, 2): x and y to start from, in region pixels; None or NaN takes a centroid around the middle.
-    method : str
-        "mle" or "lsq".
-    fit_sigma : str
-        "fixed", "free" (one sigma) or "elliptical" (two).
-    sigma_range : tuple of float
-        Lowest and highest sigma a fit may reach, in units of psf_sigma_px.
-    sigma_prior : float, optional
-        Relative standard deviation of what is known about free sigmas beforehand (a log-normal prior around
-        psf_sigma_px); it decides where a spot is too faint to tell. 0 is no prior; None is 0.25 for one free sigma
-        and no prior for elliptical fits, whose widths are meant to vary. Ignored by "lsq".
+    light_e : array_like, optional
+        Shape (N, rows, columns): electrons expected from other, known sources, such as neighbours.
+    model : FitModel, optional
+        What is fitted and how; None takes the defaults.
 
     Returns
     -------
@@ -130,17 +182,17 @@ def fit_spots(
         raise InputError(msg)
     noise = noise or CameraNoise()
     n_spots = len(rois)
+    model = model or FitModel()
+    light = np.zeros((0, *rois.shape[1:]), np.float32)
+    if light_e is not None:
+        light = np.ascontiguousarray(np.broadcast_to(light_e, rois.shape), dtype=np.float32)
     starts = np.full((n_spots, 2), np.nan, np.float32)
     if start_xy_px is not None:
         starts[:] = np.asarray(start_xy_px)
-    factor = float(noise.excess_noise_factor)
-    if sigma_prior is None:
-        sigma_prior = _SIGMA_PRIOR if fit_sigma == "free" else 0.0
-    weight = 1.0 / sigma_prior**2 if sigma_prior > 0.0 and method == "mle" else 0.0
-    plan = np.array([N_FREE[fit_sigma], factor, *sigmas, *sigma_range, float(method == "lsq"), weight])
+    plan = model.plan(sigmas, float(noise.excess_noise_factor))
     found = np.empty((n_spots, 24))
     if n_spots:
-        _fit_all(rois, _variance_array(noise, rois.shape), starts, plan, found)
+        _fit_all(rois, _variance_array(noise, rois.shape), starts, light, plan, found)
     theta, uncertainty, crlb, quality = (part.copy() for part in np.split(found, (6, 12, 18), axis=1))
     chi2_limit = 1.0 + _POOR_CHI2 * math.sqrt(2.0 / max(rois.shape[1] * rois.shape[2] - plan[0], 1.0))
     return SpotFits(
@@ -223,6 +275,7 @@ def _fit_all(
     rois: NDArray[np.float32],
     read_variance: NDArray[np.float32],
     starts: NDArray[np.float32],
+    light: NDArray[np.float32],
     plan: FloatArray,
     out: FloatArray,
 ) -> None:
@@ -239,9 +292,10 @@ def _fit_all(
         row = np.zeros(24)
         theta, deviations, quality = row[:6], (row[6:12], row[12:18]), row[18:]
         for i in range(task * _SPOTS_PER_TASK, min((task + 1) * _SPOTS_PER_TASK, n_spots)):
-            n_valid = load_pixels(rois, read_variance, i, plan[1], pixels)
+            n_valid, least_extra = load_pixels(rois, read_variance, i, plan[1], pixels)
+            add_known_light(light, i, pixels)
             start_values(pixels, starts[i, 0], starts[i, 1], plan, work[0], theta)
-            set_bounds(theta, pixels, plan[4:6], bounds)
+            set_bounds(theta, pixels, least_extra, plan, bounds)
             if n_valid > plan[0]:
                 _fit_one(pixels, bounds, plan, work, theta, deviations, quality)
             else:

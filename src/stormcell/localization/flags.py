@@ -46,6 +46,11 @@ _ALL = (
     FitFlag(6, "saturated_pixel", "a pixel of the fitted region is at the camera's upper limit"),
     FitFlag(7, "nan_pixel", "a pixel of the fitted region is not a number and was left out"),
     FitFlag(8, "poor_fit", "reduced chi-square of the residual is out of the range of a single emitter"),
+    FitFlag(
+        9,
+        "near_neighbour",
+        "another spot of the frame lies within three PSF sigma: its light is accounted for, its uncertainty is not",
+    ),
 )
 
 FLAGS: dict[str, FitFlag] = {flag.name: flag for flag in _ALL}

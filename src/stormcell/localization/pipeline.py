@@ -12,7 +12,7 @@ from stormcell.data.localizations import Localizations
 from stormcell.localization.background import BackgroundChoice
 from stormcell.localization.block_models import BlockModel, BlockModels, DetectionPlan
 from stormcell.localization.detection import Spots
-from stormcell.localization.fits import FitMethod
+from stormcell.localization.fits import FitMethod, FitModel
 from stormcell.localization.frame_blocks import FrameBlock, frames_per_block, read_ahead
 from stormcell.localization.psf_width import estimate_psf_sigma
 from stormcell.localization.rows import FitPlan, RowWriter, fit_rows
@@ -170,7 +170,8 @@ def localize_stack(
     models = BlockModels(plan, settings.background, stack.n_frames)
     # a width that is a mere assumption must not hold the fits
     prior = 0.0 if source == "assumed" else None
-    fit_plan = FitPlan(settings.method, settings.fit_sigma, sigma, roi_size, noise, sigma_prior=prior)
+    model = FitModel(settings.method, settings.fit_sigma, sigma_prior=prior)
+    fit_plan = FitPlan(model, sigma, roi_size, noise)
     writer = RowWriter(stack.grid(camera_pixel_size_nm), camera.qe, stack.first_frame, settings.fit_sigma)
     block_frames = frames_per_block(stack.frame_shape, settings.block_frames, _FEWEST_BLOCK_FRAMES)
     found = [fit_rows(FrameBlock.none(stack.frame_shape), Spots.none(), fit_plan, writer)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stormcell.localization.block_models import BlockModels, DetectionPlan
-from stormcell.localization.fits import fit_spots
+from stormcell.localization.fits import FitModel, fit_spots
 from stormcell.localization.frame_blocks import FrameBlock, read_block
 from stormcell.localization.spots import cut_rois, region_flags, roi_size_for
 from stormcell.physics.gaussian import CameraNoise
@@ -94,8 +94,7 @@ def _widths(block: FrameBlock, camera: Camera, origin_px: tuple[int, int], sigma
         sigma,
         noise=noise,
         start_xy_px=usable.offset_xy_px + side / 2,
-        sigma_range=(0.3, 3.0),
-        sigma_prior=0.0,
+        model=FitModel(sigma_range=(0.3, 3.0), sigma_prior=0.0),
     )
     good = (fits.flags == 0) & (fits.uncertainty[:, 4] < 0.2 * fits.theta[:, 4])
     if np.count_nonzero(good) < _FEWEST_SPOTS:

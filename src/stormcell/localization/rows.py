@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
-from stormcell.localization.fits import FitMethod, SpotFits, fit_spots
+from stormcell.localization.fits import FitModel, SpotFits, fit_spots
+from stormcell.localization.flags import FLAGS
+from stormcell.localization.neighbours import Neighbours, neighbour_light, spot_places, without_nearer_neighbours
 from stormcell.localization.spots import cut_map, cut_rois, region_flags
 from stormcell.physics.gaussian import CameraNoise, FitSigma
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from stormcell.localization.frame_blocks import FrameBlock
 
 _DUPLICATE_SIGMAS = 0.75
+_NEAR_SIGMAS = 3.0
+_LIGHT_SIGMAS = 2.0  # how far beyond a region a neighbour's light still matters
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,8 @@ class FitPlan:
 
     Attributes
     ----------
-    method : str
-        "mle" or "lsq".
-    fit_sigma : str
-        "fixed", "free" or "elliptical".
+    model : FitModel
+        What is fitted and how.
     psf_sigma_px : float
         Expected (or held) sigma.
     roi_size_px : int
@@ -40,17 +42,16 @@ class FitPlan:
         Read variance map (Y, X) and excess noise factor.
     merge_duplicates : bool
         Of fits that ran to the same place keep one.
-    sigma_prior : float, optional
-        As `fit_spots` takes it.
+    neighbour_rounds : int
+        Repeats of the fits of spots whose regions take in others, each with the others' light taken into account.
     """
 
-    method: FitMethod
-    fit_sigma: FitSigma
+    model: FitModel
     psf_sigma_px: float
     roi_size_px: int
     noise: CameraNoise
     merge_duplicates: bool = True
-    sigma_prior: float | None = None
+    neighbour_rounds: int = 2
 
 
 @dataclass(frozen=True)
@@ -146,18 +147,9 @@ def fit_rows(block: FrameBlock, spots: Spots, plan: FitPlan, writer: RowWriter) 
         Columns by registered name.
     """
     side = plan.roi_size_px
-    read_variance = cut_map(np.asarray(plan.noise.read_variance_e2, dtype=np.float32), spots, side)
-    fits = fit_spots(
-        cut_rois(block.raw_e, spots, side),
-        plan.psf_sigma_px,
-        noise=CameraNoise(read_variance, plan.noise.excess_noise_factor),
-        start_xy_px=spots.offset_xy_px + 0.5 * side,
-        method=plan.method,
-        fit_sigma=plan.fit_sigma,
-        sigma_prior=plan.sigma_prior,
-    )
-    fits.flags[:] |= region_flags(spots, side, block.raw_e, block.saturated)
     corner = np.stack([spots.column - side // 2, spots.row - side // 2], axis=1)
+    fits = _fit_with_neighbours(cut_rois(block.raw_e, spots, side), spots, corner, plan)
+    fits.flags[:] |= region_flags(spots, side, block.raw_e, block.saturated)
     columns = writer.columns(spots.frame + block.start, corner, spots.snr, fits)
     order = np.lexsort((columns["x_nm"], columns["y_nm"], columns["frame"]))
     columns = {name: values[order] for name, values in columns.items()}
@@ -168,6 +160,34 @@ def fit_rows(block: FrameBlock, spots: Spots, plan: FitPlan, writer: RowWriter) 
         columns["frame"], columns["x_nm"], columns["y_nm"], columns["detection_snr"], distance_nm
     )
     return {name: values[kept] for name, values in columns.items()}
+
+
+def _fit_with_neighbours(
+    rois: NDArray[np.float32], spots: Spots, corner: NDArray[np.int64], plan: FitPlan
+) -> SpotFits:
+    side = plan.roi_size_px
+    variance = cut_map(np.asarray(plan.noise.read_variance_e2, dtype=np.float32), spots, side)
+    place = spot_places(spots)
+    neighbours = Neighbours.of(spots, side / 2 + _LIGHT_SIGMAS * plan.psf_sigma_px)
+    noise = CameraNoise(variance, plan.noise.excess_noise_factor)
+    masked = without_nearer_neighbours(rois, place, corner, neighbours)
+    fits = fit_spots(masked, plan.psf_sigma_px, noise=noise, start_xy_px=place - corner, model=plan.model)
+    (crowded,) = np.nonzero(neighbours.crowded)
+    if len(crowded):
+        noise = noise._replace(read_variance_e2=variance if len(variance) == 1 else variance[crowded])
+    for _ in range(plan.neighbour_rounds if len(crowded) else 0):
+        again = fit_spots(
+            rois[crowded],
+            plan.psf_sigma_px,
+            noise=noise,
+            start_xy_px=fits.theta[crowded, :2],
+            light_e=neighbour_light(crowded, fits.theta, corner, neighbours, side),
+            model=plan.model,
+        )
+        fits.replace_rows(crowded, again)
+    near = neighbours.within(fits.theta[:, :2] + corner, _NEAR_SIGMAS * plan.psf_sigma_px)
+    fits.flags[near] |= FLAGS["near_neighbour"].mask
+    return fits
 
 
 @njit(cache=True, nogil=True)

@@ -26,7 +26,7 @@ def load_pixels(
     index: int,
     excess_noise_factor: float,
     pixels: FloatArray,
-) -> int:
+) -> tuple[int, float]:
     """Copy a region into the working arrays of a fit.
 
     Parameters
@@ -44,10 +44,10 @@ def load_pixels(
 
     Returns
     -------
-    int
-        Number of pixels that count.
+    tuple of int and float
+        Number of pixels that count, and the lowest s among them.
     """
-    n_valid = 0
+    n_valid, least_extra = 0, math.inf
     shared = 0 if read_variance.shape[0] == 1 else index
     for i in range(rois.shape[1]):
         for j in range(rois.shape[2]):
@@ -58,11 +58,31 @@ def load_pixels(
                 pixels[1, i, j] = extra
                 pixels[2, i, j] = 1.0
                 n_valid += 1
+                least_extra = min(least_extra, extra)
             else:
                 pixels[0, i, j] = 0.0
                 pixels[1, i, j] = 1.0
                 pixels[2, i, j] = 0.0
-    return n_valid
+    return n_valid, least_extra
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_known_light(light: NDArray[np.float32], index: int, pixels: FloatArray) -> None:
+    """Add light of known sources to what a fit expects.
+
+    Parameters
+    ----------
+    light : ndarray
+        Shape (N, rows, columns), electrons; nothing is done where N is 0.
+    index : int
+        Which region.
+    pixels : ndarray
+        From `load_pixels`.
+    """
+    if light.shape[0] > 0:
+        for i in range(light.shape[1]):
+            for j in range(light.shape[2]):
+                pixels[1, i, j] += light[index, i, j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -153,7 +173,9 @@ def start_values(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def set_bounds(theta: FloatArray, pixels: FloatArray, sigma_range: FloatArray, bounds: FloatArray) -> None:
+def set_bounds(
+    theta: FloatArray, pixels: FloatArray, least_extra: float, plan: FloatArray, bounds: FloatArray
+) -> None:
     """Set the range in which a fit may move.
 
     Parameters
@@ -162,8 +184,10 @@ def set_bounds(theta: FloatArray, pixels: FloatArray, sigma_range: FloatArray, b
         Shape (6,): start values.
     pixels : ndarray
         From `load_pixels`.
-    sigma_range : ndarray
-        Shape (2,): lowest and highest sigma in units of the expected one.
+    least_extra : float
+        From `load_pixels`.
+    plan : ndarray
+        Entries 4 and 5: lowest and highest sigma in units of the expected one.
     bounds : ndarray
         Shape (2, 6), receives lowest and highest values: the position stays inside the region and within two sigma of
         the start, the expected signal stays above zero.
@@ -174,13 +198,9 @@ def set_bounds(theta: FloatArray, pixels: FloatArray, sigma_range: FloatArray, b
     bounds[0, 1] = max(theta[1] - reach_y, 0.0)
     bounds[1, 1] = min(theta[1] + reach_y, float(pixels.shape[1]))
     bounds[0, 2], bounds[1, 2] = 1.0, math.inf
-    least_extra = math.inf
-    for i in range(pixels.shape[1]):
-        for j in range(pixels.shape[2]):
-            least_extra = min(least_extra, pixels[1, i, j])
     bounds[0, 3], bounds[1, 3] = 1e-3 - 0.9 * least_extra, math.inf
     for k in range(4, 6):
-        bounds[0, k], bounds[1, k] = sigma_range[0] * theta[k], sigma_range[1] * theta[k]
+        bounds[0, k], bounds[1, k] = plan[4] * theta[k], plan[5] * theta[k]
     theta[3] = max(theta[3], bounds[0, 3] + 0.02)
 
 
