@@ -36,7 +36,7 @@ def test_random_psfs_depend_on_seed_and_number_alone(bank: PSFBank) -> None:
 
 
 def test_random_psfs_hold_all_photons_and_lie_at_zero(bank: PSFBank) -> None:
-    """Centre: the mean over sub-pixel positions to 0.002 px; an aberrated spot scatters round it by what is stated."""
+    """Centre: mean over sub-pixel positions to 0.002 px; an aberrated spot scatters round it by what is stated."""
     steps = 3 + (torch.arange(6, dtype=torch.float64) + 0.5) / 6
     x, y = (grid.ravel() for grid in torch.meshgrid(steps, steps, indexing="ij"))
     n = len(x)

@@ -121,6 +121,17 @@ class Acquisition:
             in_field = self.scene.holds(truth.positions_nm)
             yield Block(first, frames, truth.take(in_field))
 
+    def empty_truth(self) -> Localizations:
+        """Make a truth table without rows.
+
+        Returns
+        -------
+        Localizations
+            Columns and context as in every block.
+        """
+        nothing = np.empty(0)
+        return self._truth(LitRows(nothing.astype(np.int64), nothing.astype(np.int64), nothing, nothing))
+
     def _truth(self, lit: LitRows) -> Localizations:
         settings = self.settings
         size = settings.camera_pixel_size_nm

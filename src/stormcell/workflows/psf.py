@@ -248,7 +248,7 @@ def write_psf(path: PathLike, made: PSF, record: Provenance, *, overwrite: bool 
         The file cannot be written.
     """
     from stormcell.io.array_files import write_arrays
-    from stormcell.physics.psf.bank import bank_to_arrays
+    from stormcell.physics.psf.bank_arrays import bank_to_arrays
 
     arrays = {**bank_to_arrays(made.bank), "record": np.array(record.to_json())}
     write_arrays(path, arrays, overwrite)
@@ -274,7 +274,7 @@ def read_psf(path: PathLike) -> PSF:
     """
     from stormcell.errors import FormatError
     from stormcell.io.array_files import read_arrays
-    from stormcell.physics.psf.bank import bank_from_arrays
+    from stormcell.physics.psf.bank_arrays import bank_from_arrays
     from stormcell.physics.psf.model import PSF
 
     try:

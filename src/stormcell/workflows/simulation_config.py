@@ -148,7 +148,7 @@ def _psf(name: str) -> Any:
     from stormcell.physics.psf.settings import PSFS, MeasuredPSFSettings
 
     if Path(name).suffix.lower() == ".npz":
-        return MeasuredPSFSettings(path=name)
+        return MeasuredPSFSettings(path=str(Path(name).resolve()))
     if name not in PSFS:
         msg = f"psf: {name} is not a PSF; expected an .npz file or one of {', '.join(PSFS)}"
         raise SettingsError(msg)

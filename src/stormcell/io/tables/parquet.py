@@ -98,6 +98,27 @@ def write(table: Localizations, path: Path, overwrite: bool) -> tuple[str, ...]:
     OutputError
         The file cannot be written.
     """
+    schema = table_schema(table)
+    rows = pa.Table.from_arrays([pa.array(table[name]) for name in table.names], schema=schema)
+    integers = [name for name in table.names if table[name].dtype.kind == "i"]
+    with atomic_path(path, overwrite) as temporary:
+        pq.write_table(rows, temporary, compression="zstd", use_dictionary=integers)
+    return ()
+
+
+def table_schema(table: Localizations) -> pa.Schema:
+    """Describe a table's columns, with unit and meaning, and its context.
+
+    Parameters
+    ----------
+    table : Localizations
+        The table.
+
+    Returns
+    -------
+    pyarrow.Schema
+        What `write` gives the file.
+    """
     record = context_record(table.grid, table.provenance, n_frames=table.n_frames)
     fields = [
         pa.field(
@@ -108,12 +129,7 @@ def write(table: Localizations, path: Path, overwrite: bool) -> tuple[str, ...]:
         )
         for name in table.names
     ]
-    schema = pa.schema(fields, metadata={RECORD_KEY: json.dumps(record, sort_keys=True)})
-    rows = pa.Table.from_arrays([pa.array(table[name]) for name in table.names], schema=schema)
-    integers = [name for name in table.names if table[name].dtype.kind == "i"]
-    with atomic_path(path, overwrite) as temporary:
-        pq.write_table(rows, temporary, compression="zstd", use_dictionary=integers)
-    return ()
+    return pa.schema(fields, metadata={RECORD_KEY: json.dumps(record, sort_keys=True)})
 
 
 def _numbers(path: Path, label: str, column: Any) -> NDArray[Any]:
