@@ -11,6 +11,9 @@ from stormcell.rendering.report_charts import ChartText, bars_svg, histogram_svg
 from stormcell.workflows.report_facts import Flatness, pixel_flatness, verdict
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from stormcell.assessment.frc import FrcResult
     from stormcell.data.localizations import Localizations
     from stormcell.localization.drift import DriftCurve
 
@@ -22,7 +25,7 @@ def report_content(
     table: Localizations,
     numbers: dict[str, float],
     pictures: tuple[tuple[Picture, ...], tuple[Picture, ...]],
-    curve: DriftCurve | None,
+    curves: tuple[DriftCurve | None, FrcResult | None],
     notes: tuple[str, ...],
 ) -> ReportContent:
     """Collect what the report says about a result; the caller adds title, sources and how to repeat it.
@@ -35,8 +38,8 @@ def report_content(
         Numbers of the result.
     pictures : tuple
         The pictures of the whole field, and the close-ups.
-    curve : DriftCurve or None
-        The drift that was taken out.
+    curves : tuple
+        The drift that was taken out, and the ring correlation; None where there is none.
     notes : tuple of str
         Warnings in plain words.
 
@@ -53,7 +56,7 @@ def report_content(
         numbers=large_numbers(numbers),
         pictures=pictures[0],
         zooms=pictures[1],
-        charts=charts(table, curve),
+        charts=charts(table, *curves),
         warnings=notes,
     )
 
@@ -78,6 +81,7 @@ def large_numbers(numbers: dict[str, float]) -> tuple[Number, ...]:
         ("median_uncertainty_nm", "Uncertainty", ".1f", "nm (median)"),
         ("median_photons", "Photons", ",.0f", "(median)"),
         ("median_background_photons", "Background", ".1f", "photons per pixel"),
+        ("frc_resolution_nm", "Resolution", ".0f", "nm (FRC of two halves)"),
         ("rsp", "Agreement with wide field", ".3f", "correlation (RSP)"),
         ("rse", "Error against wide field", ".3g", "RSE, wide-field units"),
         ("rsf_sigma_nm", "Blur of the wide field", ".0f", "nm (RSF sigma)"),
@@ -87,7 +91,9 @@ def large_numbers(numbers: dict[str, float]) -> tuple[Number, ...]:
     return tuple(Number(label, format(numbers[key], form), unit) for key, label, form, unit in shown)
 
 
-def charts(table: Localizations, curve: DriftCurve | None = None) -> tuple[Chart, ...]:
+def charts(
+    table: Localizations, curve: DriftCurve | None = None, resolution: FrcResult | None = None
+) -> tuple[Chart, ...]:
     """Draw the distributions of a table.
 
     Parameters
@@ -96,6 +102,8 @@ def charts(table: Localizations, curve: DriftCurve | None = None) -> tuple[Chart
         All localizations.
     curve : DriftCurve, optional
         The drift that was taken out.
+    resolution : FrcResult, optional
+        The ring correlation of two halves.
 
     Returns
     -------
@@ -111,6 +119,7 @@ def charts(table: Localizations, curve: DriftCurve | None = None) -> tuple[Chart
         _time_chart(table),
         *_fraction_charts(table),
         *([_drift_chart(curve)] if curve is not None else []),
+        *([_resolution_chart(resolution)] if resolution is not None else []),
     ]
     return tuple(drawn)
 
@@ -215,4 +224,19 @@ def _drift_chart(curve: DriftCurve) -> Chart:
         lines_svg(curve.frame, {"x": curve.x_nm, "y": curve.y_nm}, text),
         "Drift",
         "How far the sample moved; it was taken out.",
+    )
+
+
+def _resolution_chart(found: FrcResult) -> Chart:
+    said = found.note or "no crossing"
+    if found.frc_resolution_nm is not None:
+        said = f"they part at {found.frc_resolution_nm:.0f} nm"
+        if found.interval_nm is not None:
+            said += f" (90 %: {found.interval_nm[0]:.0f} to {found.interval_nm[1]:.0f})"
+    text = ChartText("detail per \u00b5m", "correlation", f"Ring correlation of two halves of the movie: {said}.")
+    curves: dict[str, ArrayLike] = {"FRC": found.smoothed, "limit": found.threshold}
+    return Chart(
+        lines_svg(found.frequency_per_nm * 1000, curves, text),
+        "Resolution",
+        f"Two halves of the movie agree on coarse detail (left); {said}. Errors that both halves share do not show.",
     )

@@ -17,6 +17,7 @@ from stormcell.workflows.pictures import MEAN_OF_FRAMES
 from stormcell.workflows.progress import begin_stage
 from stormcell.workflows.report_content import flatness_notes
 from stormcell.workflows.report_facts import result_numbers
+from stormcell.workflows.run_resolution import measure_resolution
 from stormcell.workflows.run_result import RunResult
 from stormcell.workflows.survey import Survey
 
@@ -76,6 +77,9 @@ def analyse(
     for sentence in image.provenance.warnings if image.provenance is not None else ():
         warnings.warn(sentence, StormcellWarning, stacklevel=2)
     watch.lap("render")
+    begin_stage(progress, "Measuring the resolution")
+    resolution = measure_resolution(drawn, grid, settings.linking)
+    watch.lap("resolution")
     begin_stage(progress, "Comparing with the wide field")
     widefield = _widefield(survey, context, settings)
     error_map, agreement = _compare(image, widefield, settings)
@@ -83,6 +87,8 @@ def analyse(
     height, width = grid.extent_nm
     numbers = result_numbers(table, height * width / 1e6) | agreement
     numbers["n_drawn"] = float(drawn.n_rows)
+    if resolution is not None and resolution.frc_resolution_nm is not None:
+        numbers["frc_resolution_nm"] = resolution.frc_resolution_nm
     if curve is not None:
         numbers["drift_span_nm"] = math.hypot(float(np.ptp(curve.x_nm)), float(np.ptp(curve.y_nm)))
     for sentence in flatness_notes(drawn, context.camera_pixel_size_nm):
@@ -98,6 +104,7 @@ def analyse(
         numbers,
         quantities=(*context.quantities, psf_sigma),
         notes=tuple(note for note in notes if note),
+        resolution=resolution,
     )
 
 

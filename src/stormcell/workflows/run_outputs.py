@@ -154,9 +154,9 @@ def _report(result: RunResult, inputs: Mapping[str, tuple[Path, InputFile]]) -> 
     record = result.provenance
     pictures = report_pictures(result.image, result.widefield, result.error_map)
     zooms = zoom_pictures(result.image, result.widefield)
-    content = report_content(
-        result.drawn, result.numbers, (pictures, zooms), result.drift, record.warnings if record else ()
-    )
+    warnings = record.warnings if record else ()
+    curves = (result.drift, result.resolution)
+    content = report_content(result.drawn, result.numbers, (pictures, zooms), curves, warnings)
     movie = inputs["movie"][1].name if "movie" in inputs else "array in memory"
     return replace(
         content,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from stormcell.assessment.frc import FrcResult
     from stormcell.data.localizations import Localizations
     from stormcell.data.provenance import Provenance, Quantity
     from stormcell.data.sr_image import SRImage
@@ -34,6 +35,8 @@ class RunResult:
         The drift that was taken out.
     numbers : dict of str to float
         Numbers of the result.
+    resolution : FrcResult or None
+        The ring correlation of two halves of the movie; None where there are too few rows.
     quantities : tuple of Quantity
         Every physical value with its source.
     notes : tuple of str
@@ -51,6 +54,7 @@ class RunResult:
     error_map: SRImage | None
     drift: DriftCurve | None
     numbers: dict[str, float]
+    resolution: FrcResult | None = None
     quantities: tuple[Quantity, ...] = ()
     notes: tuple[str, ...] = ()
     provenance: Provenance | None = None
