@@ -17,13 +17,14 @@ from stormcell.physics.psf.model import make_psf
 from stormcell.simulation.acquisition import Acquisition
 from stormcell.simulation.movies import simulate_movie
 from stormcell.simulation.presets import simulation_preset
-from stormcell.simulation.settings import SimulationSettings
 from stormcell.workflows.psf import psf, read_psf
 from stormcell.workflows.simulate import simulate
 from stormcell.workflows.simulation_config import SimulateVerbSettings, settings_like, simulation_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from stormcell.simulation.settings import SimulationSettings
 
 SMALL = {"preset": "uniform-easy", "n_frames": 30, "field_px": (24, 36), "seed": 4}
 
