@@ -1,9 +1,11 @@
 import numba
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from stormcell.simulation.noise import read_noise_maps, record
+from stormcell.simulation.noise_on_device import record_on_device
 
 
 def _record(
@@ -80,3 +82,17 @@ def test_read_noise_maps_have_a_median_and_few_noisy_pixels() -> None:
     assert np.log(maps[0][maps[0] < 4]).std() == pytest.approx(0.2, rel=0.05)
     assert 0.001 < (maps[0] > 4).mean() < 0.006
     assert (maps[1] == 2.0).all()
+
+
+@pytest.mark.parametrize("rate", [0.5, 4.0, 60.0])
+def test_noise_of_accelerators_has_the_same_distribution(rate: float) -> None:
+    expected = torch.full((2, 1, 300, 300), rate)
+    is_emccd = torch.tensor([False, True])
+    generator = torch.Generator().manual_seed(1)
+    noisy = record_on_device(expected, torch.zeros(2, 300, 300), torch.full((2,), 1e-3), is_emccd, generator)
+    plain, multiplied = (noisy[i].numpy().astype(np.float64) for i in (0, 1))
+    assert plain.var() == pytest.approx(rate, rel=0.03)
+    assert multiplied.mean() == pytest.approx(rate, rel=0.02)
+    assert multiplied.var() == pytest.approx(2 * rate, rel=0.04)
+    ours = _record(rate, is_emccd=True).ravel()
+    assert stats.ks_2samp(multiplied.ravel(), ours).pvalue > 1e-3

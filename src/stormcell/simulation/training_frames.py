@@ -39,6 +39,7 @@ import torch
 
 from stormcell.errors import SettingsError
 from stormcell.simulation.noise import read_noise_maps, record
+from stormcell.simulation.noise_on_device import record_on_device
 from stormcell.simulation.smooth_background import draw_backgrounds
 from stormcell.simulation.training_conditions import Conditions, Emitters, draw_conditions, draw_emitters
 from stormcell.simulation.training_settings import TrainingFrameSettings
@@ -127,7 +128,9 @@ class TrainingFrames:
             raise SettingsError(msg)
         self.settings = settings
         self.device = torch.device(device)
-        self.bank = bank.to(self.device)
+        # Apple's GPUs draw no Poisson numbers: there the frames are made by the processor
+        self._computes_on = self.device if self.device.type == "cuda" else torch.device("cpu")
+        self.bank = bank.to(self._computes_on)
         self.seed = seed
 
     def batch(self, step: int, n_samples: int) -> TrainingBatch:
@@ -153,19 +156,20 @@ class TrainingFrames:
         read_noise, variance = _draw_camera(rng, settings, conditions)
         expected = self._expose(background, emitters)
         columns = _padded_lists(emitters, settings)
-        return TrainingBatch(
+        made = TrainingBatch(
             frames_e=self._record(expected, read_noise, conditions, step),
             expected_e=expected,
             read_variance_e2=self._tensor(variance),
             excess_noise=self._tensor(np.where(conditions.is_emccd, 2.0, 1.0)),
             background_e=background,
-            **{name: torch.from_numpy(values).to(self.device) for name, values in columns.items()},
+            **{name: torch.from_numpy(values).to(self._computes_on) for name, values in columns.items()},
             conditions=self._tensor(_condition_columns(conditions, emitters, bank)),
-            psf=torch.from_numpy(conditions.psf).to(self.device),
+            psf=torch.from_numpy(conditions.psf).to(self._computes_on),
         )
+        return made if self._computes_on == self.device else made.to(self.device)
 
     def _tensor(self, values: NDArray[np.float64] | NDArray[np.float32]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self.device)
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self._computes_on)
 
     def _background(self, rng: np.random.Generator, conditions: Conditions) -> Tensor:
         settings = self.settings
@@ -178,39 +182,19 @@ class TrainingFrames:
     def _expose(self, background: Tensor, emitters: Emitters) -> Tensor:
         frames = torch.stack([background] * self.settings.n_frames, dim=1)
         arrays = (emitters.first, emitters.kernel, emitters.x_px, emitters.y_px, emitters.photons_e)
-        self.bank.add_to_frames(frames, *(torch.from_numpy(array).to(self.device) for array in arrays))
+        self.bank.add_to_frames(frames, *(torch.from_numpy(array).to(self._computes_on) for array in arrays))
         return frames
 
     def _record(self, expected: Tensor, read_noise: NDArray[np.float32], conditions: Conditions, step: int) -> Tensor:
         grey_step = conditions.gain_e_per_adu.astype(np.float32)
-        if self.device.type == "cpu":
+        if self._computes_on.type == "cpu":
             noisy = record(expected.numpy(), read_noise, grey_step, conditions.is_emccd, (self.seed, step))
             return torch.from_numpy(noisy)
-        generator = torch.Generator(self.device)
+        generator = torch.Generator(self._computes_on)
         generator.manual_seed((self.seed * 1_000_003 + step) % 2**63)
-        electrons = torch.poisson(expected.clamp_min(0), generator=generator)
-        is_emccd = torch.from_numpy(conditions.is_emccd).to(self.device)[:, None, None, None]
-        multiplied = _multiply(electrons, generator)
-        electrons = torch.where(is_emccd, multiplied, electrons)
-        noise = torch.randn(electrons.shape, generator=generator, device=self.device)
-        electrons = electrons + noise * torch.from_numpy(read_noise).to(self.device)[:, None]
-        grey = torch.from_numpy(grey_step).to(self.device)[:, None, None, None]
-        return torch.floor(electrons / grey + 0.5) * grey
-
-
-def _multiply(electrons: Tensor, generator: torch.Generator) -> Tensor:
-    """Gamma numbers of these shapes, by Marsaglia and Tsang's method with a fixed number of tries."""
-    d = (electrons - 1 / 3).clamp_min(2 / 3)
-    out = d.clone()
-    is_open = electrons > 0
-    for _ in range(6):
-        x = torch.randn(electrons.shape, generator=generator, device=electrons.device)
-        u = torch.rand(electrons.shape, generator=generator, device=electrons.device)
-        v = (1 + x / (9 * d).sqrt()) ** 3
-        accepted = is_open & (v > 0) & (u.log() < 0.5 * x**2 + d * (1 - v + v.clamp_min(1e-30).log()))
-        out = torch.where(accepted, d * v, out)
-        is_open = is_open & ~accepted
-    return torch.where(electrons > 0, out, torch.zeros_like(out))
+        arrays = (torch.from_numpy(array) for array in (read_noise, grey_step, conditions.is_emccd))
+        noise, grey, is_emccd = (array.to(self._computes_on) for array in arrays)
+        return record_on_device(expected, noise, grey, is_emccd, generator)
 
 
 def _draw_camera(

@@ -175,7 +175,7 @@ class PSFBank:
         kernel : Tensor
             Shape (N,), int64.
         x_px, y_px : Tensor
-            Shape (N,), float64, positions from the field's outer corner; they may lie outside the field.
+            Shape (N,), positions from the field's outer corner; they may lie outside the field.
         photons : Tensor
             Shape (N, T), float32.
         """

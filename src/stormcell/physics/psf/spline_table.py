@@ -228,7 +228,7 @@ def _taps(position_px: Tensor) -> tuple[Tensor, Tensor]:
     return first.to(torch.int64)[:, None] - 1 + torch.arange(4, device=at.device), weight
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def _knot(position: float, weight: NDArray[np.float32]) -> int:
     """Fill the four weights of an emitter along one axis; return the knot of the first tap for pixel 0."""
     at = OVERSAMPLING * (0.5 - position) + _CENTRE
@@ -276,11 +276,13 @@ def spline_patch(table: NDArray[np.float32], x: float, y: float, patch: NDArray[
         w0, w1 = weight_y[a] * weight_x[0], weight_y[a] * weight_x[1]
         w2, w3 = weight_y[a] * weight_x[2], weight_y[a] * weight_x[3]
         for i in range(PATCH_PX):
-            t0, t1 = table[p_y, q0, i + m_y], table[p_y, q1, i + m_y, o1:]
-            t2, t3 = table[p_y, q2, i + m_y, o2:], table[p_y, q3, i + m_y, o3:]
-            row = patch[i]
             for j in range(PATCH_PX):
-                row[j] += w0 * t0[j] + w1 * t1[j] + w2 * t2[j] + w3 * t3[j]
+                patch[i, j] += (
+                    w0 * table[p_y, q0, i + m_y, j]
+                    + w1 * table[p_y, q1, i + m_y, j + o1]
+                    + w2 * table[p_y, q2, i + m_y, j + o2]
+                    + w3 * table[p_y, q3, i + m_y, j + o3]
+                )
     return -cell_y, -cell_x
 
 
@@ -321,6 +323,5 @@ def add_emitters(
                 light = photons[n, t]
                 if light != 0:
                     for i in range(max(0, -row), min(PATCH_PX, height - row)):
-                        target, source = frames[b, t, row + i], patch[i]
                         for j in range(j0, j1):
-                            target[column + j] += light * source[j]
+                            frames[b, t, row + i, column + j] += light * patch[i, j]
