@@ -28,6 +28,7 @@ class Maps(TypedDict):
     matched: SRImage
     convolved: SRImage
     residual: SRImage
+    widefield: SRImage
 
 
 def draw_maps(shared: SharedField, cosines: CosineField, aligned: AlignedFit, noise: CameraNoise | None) -> Maps:
@@ -74,6 +75,7 @@ def draw_maps(shared: SharedField, cosines: CosineField, aligned: AlignedFit, no
         matched=_image(matched, shared, unit),
         convolved=_image(convolved, shared, unit),
         residual=SRImage(residual, wide.grid, unit),
+        widefield=wide,
     )
 
 

@@ -113,6 +113,8 @@ class ErrorMap:
         The numbers in NanoPyx's convention; None where the pixel sizes are not a whole multiple.
     residual : SRImage
         Wide-field minus explained on the wide-field grid.
+    widefield : SRImage
+        The wide-field pixels that were compared.
     warnings : tuple of str
         What to know before trusting the numbers.
     """
@@ -134,6 +136,7 @@ class ErrorMap:
     intervals: dict[str, tuple[float, float]]
     nanopyx: NanopyxNumbers | None
     residual: SRImage
+    widefield: SRImage
     warnings: tuple[str, ...] = field(default=())
 
 
