@@ -30,7 +30,7 @@ class MotionSettings(Settings):
 class SimulationSettings(Settings):
     """A simulated acquisition."""
 
-    n_frames: int = Field(1000, ge=1, le=100_000_000)
+    n_frames: int = Field(1000, ge=1, le=10_000_000)
     """Frames in the movie."""
     field_px: tuple[int, int] = (64, 64)
     """Rows and columns of the camera."""

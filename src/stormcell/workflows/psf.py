@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from stormcell.errors import InputError
+from stormcell.errors import DataQualityWarning, InputError
 from stormcell.workflows.camera import MovieContext, resolve_movie
 from stormcell.workflows.movie_settings import MovieSettings
 from stormcell.workflows.opening import PathLike, fingerprint, open_stack
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _NEIGHBOUR_SHARE = 0.15
 """A spot is isolated where nothing brighter than this share of it lies close: its own rings may be found as spots."""
 _FEWEST_SPOTS = 10
+_FEW_SPOTS = 40
 _OUTLIER_CHI2 = 1.3
 
 
@@ -126,6 +128,12 @@ def psf(
         told = begin_stage(progress, "Finding spots")
         found = localize_frames(stack, context.camera, context.camera_pixel_size_nm, progress=told)
         measured = _measure(stack, found, context, wanted)
+        if measured.n_spots < _FEW_SPOTS:
+            message = (
+                f"the PSF was built from only {measured.n_spots} spots: its width is known, its tail hardly; a longer "
+                "or sparser movie gives more"
+            )
+            warnings.warn(message, DataQualityWarning, stacklevel=2)
     record = make_record("psf", wanted, inputs=fingerprint(stack), quantities=context.quantities)
     record = record.with_warnings(*context.warnings, *messages)
     if output is not None:

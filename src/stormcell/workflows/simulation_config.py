@@ -26,7 +26,7 @@ class SimulateVerbSettings(Settings):
     preset: str | None = None
     """Name of a ready-made acquisition, for example microtubules-dense; an unknown name lists all of them."""
 
-    n_frames: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    n_frames: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     """Frames of the movie."""
 
     field_px: tuple[int, int] | None = None
