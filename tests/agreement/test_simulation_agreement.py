@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,8 +42,8 @@ def test_thunderstorm_frames_are_redrawn_from_their_truth(shared_data: Path) -> 
     residual = frames - gain * light - level
     # variance rises with our light, by twice the gain squared, and is that of the background in the dark
     edges = np.quantile(light, np.linspace(0, 1, 13))
-    centre = [light[(light >= a) & (light < b)].mean() for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    spread = [residual[(light >= a) & (light < b)].var() for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    centre = [light[(light >= a) & (light < b)].mean() for a, b in itertools.pairwise(edges)]
+    spread = [residual[(light >= a) & (light < b)].var() for a, b in itertools.pairwise(edges)]
     slope, dark = np.polyfit(centre, spread, 1)
     assert slope == pytest.approx(2.05 * 2.06**2, rel=0.05)
     assert dark / slope == pytest.approx(16, abs=3)

@@ -130,8 +130,8 @@ def psf(
         measured = _measure(stack, found, context, wanted)
         if measured.n_spots < _FEW_SPOTS:
             message = (
-                f"the PSF was built from only {measured.n_spots} spots: its width is known, its tail hardly; a longer "
-                "or sparser movie gives more"
+                f"the PSF was built from only {measured.n_spots} spots: its width is known, its tail hardly; "
+                "a longer or sparser movie gives more"
             )
             warnings.warn(message, DataQualityWarning, stacklevel=2)
     record = make_record("psf", wanted, inputs=fingerprint(stack), quantities=context.quantities)
