@@ -129,7 +129,7 @@ def estimate_camera(
     before = Known.of(known)
 
     def refit(weights: np.ndarray[tuple[int], np.dtype[np.float64]]) -> GainFit:
-        return fit_gain(before, sums, filters, fit_spectrum(spectra, weights, start), weights)
+        return fit_gain(before, sums, filters, fit_spectrum(spectra, weights, start), spectra.level, weights)
 
     runs = Jackknife.run(refit, sample.n_blocks)
     if not known.missing:

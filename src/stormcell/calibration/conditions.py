@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from stormcell.calibration.emitters import ROUNDING, EmitterFit, emitter_model, fit_emitters
+from stormcell.calibration.background import PatchMoments, background_deviation, measure_patches
+from stormcell.calibration.blink_statistics import Noise
+from stormcell.calibration.characteristic import Characteristics, mean_logarithm, measure_characteristics
+from stormcell.calibration.emitters import ROUNDING_VARIANCE, EmitterFit, EmitterModel, fit_emitters
 from stormcell.calibration.fluctuations import temporal_fluctuations
 from stormcell.calibration.gain import GainFit, Known, fit_gain
 from stormcell.calibration.on_time import correlation_with_next, measure_lags, on_time_from_correlation
 from stormcell.calibration.photon_transfer import choose_filters, measure_transfer
-from stormcell.calibration.pixel_distribution import Noise
-from stormcell.calibration.pixel_histogram import measure_histograms
 from stormcell.calibration.power_spectrum import SpectrumFit, fit_spectrum, measure_spectra
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from stormcell.calibration.frame_sample import FrameSample
     from stormcell.calibration.on_time import LagSums
     from stormcell.calibration.photon_transfer import TransferFilters, TransferSums
-    from stormcell.calibration.pixel_histogram import PixelHistograms
     from stormcell.calibration.power_spectrum import Spectra
 
     Array = NDArray[Any]
@@ -83,9 +83,14 @@ class Measured:
         return cls(sample, fluctuations, spectra, spectrum, filters, measure_transfer(sample, fluctuations, filters))
 
     @cached_property
-    def histograms(self) -> PixelHistograms:
-        """Histograms of the smoothed movie."""
-        return measure_histograms(self.sample, self.spectrum, is_bleaching=self.fluctuations.is_bleaching)
+    def characteristics(self) -> Characteristics:
+        """Characteristic functions of the pixels."""
+        return measure_characteristics(self.sample, self.fluctuations, self.spectrum)
+
+    @cached_property
+    def patches(self) -> PatchMoments:
+        """Mean and variance of small patches."""
+        return measure_patches(self.sample, self.fluctuations)
 
     @cached_property
     def lags(self) -> LagSums:
@@ -113,8 +118,10 @@ class Condition:
         Of the emitters' light in consecutive frames.
     on_time_frames : float
         The mean on-time that it means.
-    mean_adu : ndarray
-        Shape (n_strata,), mean grey value.
+    mean_adu : float
+        Mean grey value.
+    deviation_adu : float
+        Standard deviation of the background over the field.
     """
 
     spectrum: SpectrumFit
@@ -124,7 +131,8 @@ class Condition:
     electrons_per_adu: float
     correlation: float
     on_time_frames: float
-    mean_adu: Array
+    mean_adu: float
+    deviation_adu: float
 
     @property
     def electrons(self) -> float:
@@ -136,8 +144,8 @@ class Condition:
         """Mean electrons per pixel and frame that come from emitters."""
         return self.emitters.density * self.electrons
 
-    def background_electrons(self, known: Known) -> Array:
-        """Compute the background of every stratum.
+    def background_electrons(self, known: Known) -> float:
+        """Compute the mean background, light of emitters beyond 10 px included.
 
         Parameters
         ----------
@@ -146,13 +154,16 @@ class Condition:
 
         Returns
         -------
-        ndarray
-            Shape (n_strata,), electrons per pixel and frame.
+        float
+            Electrons per pixel and frame.
         """
         offset = self.gain.effective_offset_adu if known.offset_adu is None else known.offset_adu
-        emission = self.emitters.emission * self.emitters.light * self.within
-        rest: Array = (self.mean_adu - offset - emission) * self.electrons_per_adu
-        return rest
+        return (self.mean_adu - offset) * self.electrons_per_adu - self.emission_electrons
+
+    @property
+    def deviation_electrons(self) -> float:
+        """Standard deviation of the background over the field, electrons."""
+        return self.deviation_adu * self.electrons_per_adu
 
 
 @dataclass
@@ -186,14 +197,23 @@ class Conditions:
         """
         measured, first = self.measured, self._first
         spectrum = fit_spectrum(measured.spectra, run_weights, measured.spectrum)
-        gain = fit_gain(self.known, measured.transfer, measured.filters, spectrum, run_weights)
+        gain = fit_gain(
+            self.known, measured.transfer, measured.filters, spectrum, measured.spectra.level, run_weights
+        )
         correlation = correlation_with_next(measured.lags, spectrum, run_weights)
         on_time = on_time_from_correlation(correlation, measured.lags.memory_frames)
         # whether frames are partial is decided once
         seen = correlation if first is None else first.correlation
         noise = self._noise(spectrum, gain)
-        model = emitter_model(
-            measured.histograms, spectrum, noise, on_time if seen > _SHORTEST_CORRELATION else 0.0, run_weights
+        mean = float(np.average(measured.characteristics.level, weights=run_weights))
+        light = mean - gain.effective_offset_adu if noise.slope == gain.slope else spectrum.floor / noise.slope
+        model = EmitterModel.of(
+            measured.characteristics,
+            mean_logarithm(measured.characteristics, run_weights),
+            spectrum,
+            noise,
+            max(light, 1e-3 * spectrum.floor / noise.slope),
+            on_time if seen > _SHORTEST_CORRELATION else 0.0,
         )
         emitters = fit_emitters(model, spectrum.signal, None if first is None else first.emitters)
         found = Condition(
@@ -204,7 +224,8 @@ class Conditions:
             electrons_per_adu=self.known.excess_noise_factor / noise.slope,
             correlation=correlation,
             on_time_frames=on_time,
-            mean_adu=model.light + model.offset,
+            mean_adu=mean,
+            deviation_adu=background_deviation(measured.patches, spectrum, emitters, noise.slope, run_weights),
         )
         if first is None:
             self._first = found
@@ -216,8 +237,8 @@ class Conditions:
         factor = self.known.excess_noise_factor
         if not slope > 1e-3 * spectrum.floor / self._brightness():
             slope = spectrum.floor / (self._brightness() / _FALLBACK_SIGNAL)
-        read = (self.known.typical_read_noise_e * slope / factor / self.known.em_gain) ** 2
-        return Noise(spectrum.floor, slope, factor, min(read, 0.9 * max(spectrum.floor - ROUNDING, 0)) + ROUNDING)
+        read = min(self.known.read_variance_adu2(slope), 0.9 * max(spectrum.floor - ROUNDING_VARIANCE, 0))
+        return Noise(slope, factor, read)
 
     def _brightness(self) -> float:
         """Mean grey value above the darkest; only a scale."""

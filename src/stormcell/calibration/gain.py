@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from stormcell.calibration.emitters import ROUNDING_VARIANCE
 from stormcell.calibration.photon_transfer import solve_slope
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from stormcell.calibration.photon_transfer import TransferFilters, TransferSums
     from stormcell.calibration.power_spectrum import SpectrumFit
     from stormcell.physics.cameras import CameraSettings
-
-ROUNDING_VARIANCE = 1 / 12
-"""Variance of rounding to whole grey values, ADU^2."""
 
 _SLIGHTEST_SLOPE = 1e-6
 
@@ -68,6 +66,21 @@ class Known:
         if self.read_noise_e is not None:
             return self.read_noise_e
         return 0.2 * self.em_gain if self.excess_noise_factor == 2.0 else 1.5
+
+    def read_variance_adu2(self, slope: float) -> float:
+        """Compute the variance of the read noise in grey values.
+
+        Parameters
+        ----------
+        slope : float
+            Shot-noise variance per mean, ADU.
+
+        Returns
+        -------
+        float
+            ADU^2; of a usual camera where the read noise is not known.
+        """
+        return (self.typical_read_noise_e * slope / self.excess_noise_factor / self.em_gain) ** 2
 
     def gain_doubt(self, signal_e: float) -> float:
         """Estimate the relative error of a gain from offset and noise floor when the read noise is not known.
@@ -121,6 +134,7 @@ def fit_gain(
     sums: TransferSums,
     filters: TransferFilters,
     spectrum: SpectrumFit,
+    level: NDArray[np.float64],
     run_weights: NDArray[np.float64] | None = None,
 ) -> GainFit:
     """Find gain and effective offset.
@@ -137,6 +151,8 @@ def fit_gain(
         Photon transfer moments.
     spectrum : SpectrumFit
         Spots and noise floor.
+    level : ndarray
+        Shape (n_blocks,), mean grey value that the floor belongs to (`Spectra.level`).
     run_weights : ndarray, optional
         Shape (n_blocks,), weight of every run.
 
@@ -145,8 +161,7 @@ def fit_gain(
     GainFit
         Gain and effective offset.
     """
-    frames = sums.moments[:, 0] * (1 if run_weights is None else run_weights)
-    mean = sums.level + float(np.average(sums.moments[:, 1], weights=frames))
+    mean = float(np.average(level, weights=run_weights))
     floor = max(spectrum.floor - ROUNDING_VARIANCE, 1e-3 * spectrum.floor)
     transfer, _ = solve_slope(sums, filters, spectrum, known.excess_noise_factor, run_weights)
     slope = transfer
@@ -156,15 +171,18 @@ def fit_gain(
         slope = _slope_from_floor(floor, mean - known.offset_adu, known)
     factor = known.excess_noise_factor * known.em_gain
     safe = max(slope, _SLIGHTEST_SLOPE)
+    offset = mean - floor / safe
+    if known.slope is not None and known.offset_adu is not None:
+        offset = known.offset_adu - known.read_variance_adu2(safe) / safe
     log_gain, log_transfer = (
         float(np.log(factor / s)) if s > _SLIGHTEST_SLOPE else np.nan for s in (slope, transfer)
     )
-    return GainFit(slope, log_gain, mean - floor / safe, log_transfer)
+    return GainFit(slope, log_gain, offset, log_transfer)
 
 
 def _slope_from_floor(floor: float, signal: float, known: Known) -> float:
     """Solve floor = slope * signal + (read noise in ADU)^2, the read noise being known in electrons."""
-    read = known.typical_read_noise_e / (known.excess_noise_factor * known.em_gain)
+    read = known.read_variance_adu2(1.0)
     if read == 0:
         return floor / signal
-    return float((np.sqrt(signal**2 + 4 * read**2 * floor) - signal) / (2 * read**2))
+    return float((np.sqrt(signal**2 + 4 * read * floor) - signal) / (2 * read))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
+from stormcell.calibration.patches import patch_means
 from stormcell.calibration.spot_shape import SAMPLE_AREA_PX2, SpotShape, kernel_transfer
 
 if TYPE_CHECKING:
@@ -240,18 +241,9 @@ def transfer_points(sample: FrameSample, fluctuations: Fluctuations, filters: Tr
     variances: list[Array] = []
     for part in np.array_split(np.arange(sample.n_frames), n_parts):
         frames = slice(part[0], part[-1] + 1)
-        means.append(_patch_means(sample.tiles[:, frames].mean(axis=1)))
-        variances.append(_patch_means(noise[:, frames].mean(axis=1)))
+        means.append(patch_means(sample.tiles[:, frames].mean(axis=1)))
+        variances.append(patch_means(noise[:, frames].mean(axis=1)))
     return np.concatenate(means), np.concatenate(variances)
-
-
-def _patch_means(images: NDArray[np.float32], side: int = 8) -> Array:
-    """Means of side x side patches, rims left out; shape (N,)."""
-    n, height, width = images.shape
-    rows, columns = height // side, width // side
-    cut = images[:, : rows * side, : columns * side].reshape(n, rows, side, columns, side)
-    patches: Array = cut.mean(axis=(2, 4)).ravel().astype(np.float64)
-    return patches
 
 
 def _overlaps(filters: TransferFilters, shape: SpotShape) -> dict[str, float]:

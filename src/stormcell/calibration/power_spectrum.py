@@ -140,6 +140,8 @@ class Spectra:
         Shapes (n, 1) and (1, m), cycles per pixel.
     n_entries : float
         Independent entries in all: frequencies times frames times patches.
+    level : ndarray
+        Shape (n_blocks,), mean grey value under the squared taper: what the noise floor belongs to.
     """
 
     power: Array
@@ -147,6 +149,7 @@ class Spectra:
     ky: Array
     kx: Array
     n_entries: float
+    level: Array
 
 
 def measure_spectra(fluctuations: Fluctuations, sample: FrameSample) -> Spectra:
@@ -171,11 +174,14 @@ def measure_spectra(fluctuations: Fluctuations, sample: FrameSample) -> Spectra:
     taper = (taper / np.sqrt(np.sum(taper**2))).astype(np.float32)
     corners = [(y, x) for y in _patch_starts(height, n) for x in _patch_starts(width, m)]
     power = np.zeros((sample.n_blocks, n, m // 2 + 1))
+    level = np.zeros(sample.n_blocks)
     for run in range(sample.n_blocks):
         first, last = np.searchsorted(sample.block, (run, run + 1))
         for y, x in corners:
             spectrum = np.fft.rfft2(values[:, first:last, y : y + n, x : x + m] * taper)
             power[run] += np.mean(spectrum.real**2 + spectrum.imag**2, axis=(0, 1)) / len(corners)
+            still = sample.tiles[:, first:last, y : y + n, x : x + m].mean(axis=(0, 1), dtype=np.float64)
+            level[run] += float(np.sum(still * taper**2)) / len(corners)
     ky, kx = np.fft.fftfreq(n)[:, None], np.fft.rfftfreq(m)[None, :]
     weight = np.full((n, m // 2 + 1), 2.0)
     weight[:, 0] = 1.0
@@ -184,7 +190,7 @@ def measure_spectra(fluctuations: Fluctuations, sample: FrameSample) -> Spectra:
     # below about two cycles a patch, flicker of the lamp and out-of-focus haze outweigh the spots
     weight[np.hypot(ky * n, kx * m) < _LOWEST_CYCLES] = 0.0
     n_entries = float(weight.sum()) / 2 * sample.n_frames * values.shape[0] * height * width / (n * m)
-    return Spectra(power, weight, ky, kx, n_entries)
+    return Spectra(power, weight, ky, kx, n_entries, level)
 
 
 def fit_spectrum(spectra: Spectra, run_weights: Array | None = None, start: SpectrumFit | None = None) -> SpectrumFit:

@@ -165,14 +165,14 @@ def _light(
 def _gain_doubt(runs: Jackknife[Condition], known: Known) -> float:
     """Compute the relative error of the gain from a read noise not known and noise too fine for the grey values."""
     emitters = runs.whole.emitters
-    signal = float(emitters.light @ emitters.share) * runs.whole.electrons_per_adu
+    signal = emitters.light * runs.whole.electrons_per_adu
     # rounding adds 1/12 to the variance only on average over where the mean lies between two grey values
-    dark = max(runs.whole.spectrum.floor - 1 / 12, 0.0) * float(np.min(1 - emitters.emission))
+    dark = max(runs.whole.spectrum.floor - 1 / 12, 0.0) * (1 - emitters.emission)
     return float(np.hypot(known.gain_doubt(signal), np.exp(-2 * np.pi**2 * dark)))
 
 
 def _background(runs: Jackknife[Condition], known: Known, qe: float) -> Quantity:
-    background = runs.of(lambda c: float(c.emitters.share @ c.background_electrons(known)) / qe)
+    background = runs.of(lambda c: c.background_electrons(known) / qe)
     emission = runs.whole.emission_electrons / qe
     extra = float(
         np.hypot(
@@ -196,22 +196,10 @@ def _background(runs: Jackknife[Condition], known: Known, qe: float) -> Quantity
 
 
 def _structure(runs: Jackknife[Condition], known: Known) -> Quantity:
-    def relative(condition: Condition) -> float:
-        background = np.maximum(condition.background_electrons(known), 0)
-        share = condition.emitters.share
-        mean = float(share @ background)
-        return float(np.sqrt(share @ (background - mean) ** 2)) / max(mean, 1e-9)
-
-    found = runs.of(relative)
-    detail = "no structure of the background stands out" if len(runs.whole.mean_adu) == 1 else ""
-    return Quantity(
-        "background_structure",
-        found.value,
-        "",
-        "estimated",
-        detail,
-        _above_zero(found.interval(0.05 + 0.1 * found.value)),
-    )
+    found = runs.of(lambda c: c.deviation_electrons / max(c.background_electrons(known), 1e-9))
+    detail = "no structure of the background stands out" if found.value == 0 else "rough: on a scale of 8 px and more"
+    interval = _above_zero(found.interval(0.1 + 0.3 * found.value))
+    return Quantity("background_structure", found.value, "", "estimated", detail, interval)
 
 
 def _density(runs: Jackknife[Condition], size_nm: float) -> Quantity:
