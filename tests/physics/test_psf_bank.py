@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from stormcell.errors import InputError, SettingsError
-from stormcell.physics.psf.bank import BankRow, PSFBank, bank_from_densities
+from stormcell.physics.psf.bank import BankRow, PSFBank, bank_from_densities, join_banks
+from stormcell.physics.psf.bank_arrays import bank_from_arrays, bank_to_arrays
 from stormcell.physics.psf.densities import gaussian_density, gaussian_halo, lorentzian_halo
 from stormcell.physics.psf.gaussian_fit import fit_gaussians
 from stormcell.physics.psf.random_bank import RandomBankSettings, random_psf_bank
@@ -63,6 +64,28 @@ def test_kernels_and_selection(bank: PSFBank) -> None:
     assert chosen.kind == (bank.kind[5], bank.kind[2])
     assert torch.equal(chosen.table[:3], bank.table[15:18])
     assert chosen.sigma_px[1, 0] == bank.sigma_px[2, 0]
+
+
+def test_banks_are_joined(bank: PSFBank) -> None:
+    flat = bank_from_densities(gaussian_density(1.2, 1.2)[None, None], [BankRow("measured", 100.0)], np.zeros(1))
+    joined = join_banks([bank.select([4]), flat, bank.select([7])])
+    assert joined.kind == (bank.kind[4], "measured", bank.kind[7])
+    assert joined.sigma_px[1].tolist() == [flat.sigma_px[0, 0]] * 3
+    assert torch.equal(joined.table[:3], bank.table[12:15])
+    assert all(torch.equal(joined.table[i], flat.table[0]) for i in (3, 4, 5))
+    assert torch.equal(joined.table[6:], bank.table[21:24])
+    other = random_psf_bank(1, 1, SMALL.replace(z_range_nm=200))
+    with pytest.raises(InputError, match="same heights"):
+        join_banks([bank, other])
+
+
+def test_banks_survive_as_arrays(bank: PSFBank) -> None:
+    again = bank_from_arrays(bank_to_arrays(bank))
+    assert torch.equal(again.table, bank.table)
+    assert again.kind == bank.kind
+    assert np.array_equal(again.tail_fraction, bank.tail_fraction)
+    with pytest.raises(InputError, match="strehl is missing"):
+        bank_from_arrays({name: array for name, array in bank_to_arrays(bank).items() if name != "strehl"})
 
 
 def test_out_of_focus_spots_are_wider(bank: PSFBank) -> None:

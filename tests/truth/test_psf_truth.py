@@ -9,10 +9,11 @@ from scipy.special import j1
 
 from stormcell.physics.gaussian import crlb_gaussian, gaussian_images
 from stormcell.physics.psf.crlb import crlb_psf
+from stormcell.physics.psf.diffraction import Pupil
 from stormcell.physics.psf.gaussian_fit import fit_gaussians
 from stormcell.physics.psf.gaussian_psf import gaussian_psf_images
 from stormcell.physics.psf.model import PSF, make_psf
-from stormcell.physics.psf.settings import PSFS, DiffractionPSFSettings, GaussianPSFSettings
+from stormcell.physics.psf.settings import PSFS, DiffractionPSFSettings, GaussianPSFSettings, OpticsSettings
 
 PIXEL_NM = 100.0
 
@@ -122,7 +123,25 @@ def test_index_mismatch_without_depth_and_matched_indices() -> None:
 
 
 def test_fixed_dipoles_add_up_to_the_free_one() -> None:
-    free = make_psf(DiffractionPSFSettings(na=1.4), PIXEL_NM, z_range_nm=0)
+    place = np.arange(-5, 6) * 60.0
+    free = Pupil(OpticsSettings(na=1.4)).intensities(place, (0.0, 200.0))
+    axes = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    fixed = [Pupil(OpticsSettings(na=1.4, dipole=axis)).intensities(place, (0.0, 200.0)) for axis in axes]
+    assert torch.allclose(sum(fixed), free, rtol=1e-4)
+
+
+def test_low_aperture_makes_the_vectorial_model_scalar() -> None:
+    place = np.arange(-8, 9) * 150.0
+    both = [
+        Pupil(OpticsSettings(na=0.3, immersion_index=1.33, sample_index=1.33, model=model)).intensities(place)[0]
+        for model in ("vectorial", "scalar")
+    ]
+    vectorial, scalar = (image / image.max() for image in both)
+    assert float((vectorial - scalar).abs().max()) < 0.01
+
+
+def test_dipoles_in_the_plane_stretch_the_spot() -> None:
+    free = make_psf(DiffractionPSFSettings(na=1.4), PIXEL_NM)
     x_dipole = make_psf(DiffractionPSFSettings(na=1.4, dipole=(1, 0, 0)), PIXEL_NM)
     y_dipole = make_psf(DiffractionPSFSettings(na=1.4, dipole=(0, 1, 0)), PIXEL_NM)
     assert x_dipole.ellipticity > 0.05 > free.ellipticity + 0.04

@@ -216,6 +216,48 @@ def _add_emitters_torch(
     frames.copy_(flat.reshape(groups, height * width, n_frames).transpose(1, 2).reshape(frames.shape))
 
 
+def join_banks(banks: Sequence[PSFBank]) -> PSFBank:
+    """Put the PSFs of several banks into one, for example measured ones beside random ones.
+
+    Parameters
+    ----------
+    banks : sequence of PSFBank
+        At least one. All with the same heights, or with a single one: such a PSF is then the same at every height.
+
+    Returns
+    -------
+    PSFBank
+        In that order.
+
+    Raises
+    ------
+    InputError
+        Two banks have different heights.
+    """
+    planes = max((bank.z_planes_nm for bank in banks), key=len)
+    for bank in banks:
+        if bank.n_planes > 1 and not np.array_equal(bank.z_planes_nm, planes):
+            msg = f"expected banks with the same heights, got {planes.tolist()} and {bank.z_planes_nm.tolist()} nm"
+            raise InputError(msg)
+    repeats = [len(planes) // bank.n_planes for bank in banks]
+    pairs = list(zip(banks, repeats, strict=True))
+    by_height = {
+        name: np.concatenate([np.repeat(getattr(bank, name), n, axis=1) for bank, n in pairs])
+        for name in ("sigma_px", "ellipticity", "tail_fraction")
+    }
+    by_psf = {
+        name: np.concatenate([getattr(bank, name) for bank in banks])
+        for name in ("camera_pixel_size_nm", "strehl", "centre_spread_px")
+    }
+    return PSFBank(
+        table=torch.cat([bank.table.repeat_interleave(n, dim=0) for bank, n in pairs]),
+        z_planes_nm=planes,
+        kind=tuple(kind for bank in banks for kind in bank.kind),
+        **by_height,
+        **by_psf,
+    )
+
+
 @dataclass(frozen=True)
 class BankRow:
     """What one PSF adds to a bank, besides its light."""

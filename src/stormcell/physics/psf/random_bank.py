@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
-from stormcell.physics.psf.bank import BankRow, PSFBank, bank_from_densities
+from stormcell.physics.psf.bank import BankRow, PSFBank, bank_from_densities, join_banks
 from stormcell.physics.psf.densities import gaussian_density, gaussian_halo, lorentzian_halo
 from stormcell.physics.psf.diffraction import Pupil
 from stormcell.physics.psf.settings import OpticsSettings
@@ -130,7 +130,7 @@ def random_psf_bank(
         parts.append(_draw_chunk(range(start, min(start + 32, n)), seed, settings, planes))
         if progress is not None:
             progress(min(start + 32, n), n)
-    return _join(parts)
+    return join_banks(parts)
 
 
 def _draw_chunk(members: range, seed: int, settings: RandomBankSettings, planes: NDArray[np.float64]) -> PSFBank:
@@ -208,13 +208,3 @@ def _random_halo(rng: np.random.Generator) -> Tensor:
     width = rng.uniform(2.0, 5.0)
     is_gaussian = rng.random() < 0.5
     return (gaussian_halo(width) if is_gaussian else lorentzian_halo(0.6 * width)).float()
-
-
-def _join(parts: list[PSFBank]) -> PSFBank:
-    names = ("camera_pixel_size_nm", "sigma_px", "ellipticity", "tail_fraction", "strehl", "centre_spread_px")
-    return PSFBank(
-        table=torch.cat([part.table for part in parts]),
-        z_planes_nm=parts[0].z_planes_nm,
-        kind=tuple(kind for part in parts for kind in part.kind),
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
-    )
