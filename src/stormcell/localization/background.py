@@ -79,7 +79,8 @@ def _temporal(
     for y in prange(height):
         first = np.empty((27, width), np.float32)
         for k in range(27):
-            first[k] = samples[starts[k], y]
+            for x in range(width):
+                first[k, x] = samples[starts[k], y, x]
         nine, three, one = (
             np.empty((9, width), np.float32), np.empty((3, width), np.float32), np.empty((1, width), np.float32)
         )  # fmt: skip
@@ -95,7 +96,8 @@ def _temporal(
             for x in range(width):
                 if kept[x] > 0.0:
                     level[x] = total[x] / kept[x]
-        mean[y] = level
+        for x in range(width):
+            mean[y, x] = level[x]
         # the lowest of nine medians lies about one standard deviation below the dark level
         for k in range(1, 9):
             for x in range(width):

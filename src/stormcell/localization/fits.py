@@ -261,7 +261,9 @@ def _fit_one(
             add_sigma_prior(theta, plan, -plan[7] * factor, small[:6], small[12])
             covariance(theta, n_free, factor, small, bound)
         else:
-            bound[:] = spread
+            for a in range(6):
+                for b in range(6):
+                    bound[a, b] = spread[a, b]
         if regular and converged and quality[4] == 0.0:
             subtract_bias(pixels, n_free, factor, scratch, small, theta)
     expected_spread(theta, n_free, spread, uncertainty)

@@ -159,7 +159,10 @@ def maximize(
     n, squares = int(plan[0]), plan[6] > 0.0
     # of squares the noise is that of a typical pixel under the spot
     tolerance = _CONVERGED * (max(theta[3], 1.0) + 0.05 * theta[2] / (theta[4] * theta[5]) if squares else 1.0)
-    complete = pixels[2].min() > 0.0
+    complete = True
+    for i in range(pixels.shape[1]):
+        for j in range(pixels.shape[2]):
+            complete = complete and pixels[2, i, j] > 0.0
     slope, stretch, tries = 0.0, 1.0, 0
     for iteration in range(MAX_ITERATIONS):
         if squares:

@@ -106,7 +106,8 @@ def spot_places(spots: Spots) -> FloatArray:
         Shape (N, 2), x and y in pixels from the outer corner of the frame.
     """
     pixel = np.stack([spots.column, spots.row], axis=1) + 0.5
-    return pixel + spots.offset_xy_px.astype(np.float64)
+    places: FloatArray = np.add(pixel, spots.offset_xy_px, dtype=np.float64)
+    return places
 
 
 @njit(cache=True, nogil=True)
@@ -188,7 +189,8 @@ def _light(
             light[m] = 0.0
             for k in range(first[i], first[i + 1]):
                 other = index[k]
-                moved[:] = theta[other]
+                for p in range(6):
+                    moved[p] = theta[other, p]
                 moved[0] += corner[other, 0] - corner[i, 0]
                 moved[1] += corner[other, 1] - corner[i, 1]
                 axis_profiles(moved, side_x, side_y, scratch, along_x, along_y)
