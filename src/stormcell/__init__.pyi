@@ -7,7 +7,7 @@ from .workflows.demo import demo as demo
 from .workflows.doctor import doctor as doctor
 from .workflows.drift import drift as drift
 from .workflows.evaluate import evaluate as evaluate
-from .workflows.filter import filter as filter
+from .workflows.filter import filter as filter  # noqa: A004 - the verb
 from .workflows.info import info as info
 from .workflows.link import link as link
 from .workflows.localize import localize as localize
