@@ -13,6 +13,10 @@ from stormcell.learning.model_folder import ModelCard, find_model, load_weights
 from stormcell.networks.dense import DenseArchitecture, DenseNet
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
     from stormcell.data import Localizations
 
 
@@ -57,15 +61,34 @@ def load_dense_model(name: str) -> DenseModel:
             f"{card.architecture} version {card.architecture_version} in {name}; choose another model"
         )
         raise ModelError(msg)
-    sizes = card.sizes
-    architecture = DenseArchitecture(widths=tuple(sizes["widths"]), n_condition=int(sizes["n_condition"]))
-    network = DenseNet(architecture)
     try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        msg = f"the weights of the model {name} do not fit its card; copy the model folder again"
+        network = network_from_weights(weights)
+    except (RuntimeError, KeyError) as error:
+        msg = f"the weights of the model {name} are not those of a {DenseNet.name} network; copy the folder again"
         raise ModelError(msg) from error
-    return DenseModel(card, network.eval())
+    return DenseModel(card, network)
+
+
+def network_from_weights(weights: Mapping[str, Tensor]) -> DenseNet:
+    """Build the network that weights belong to; their shapes tell its sizes.
+
+    Parameters
+    ----------
+    weights : mapping of str to Tensor
+        As `DenseNet.state_dict` gives them.
+
+    Returns
+    -------
+    DenseNet
+        Ready to run.
+    """
+    full, half, quarter = (
+        int(weights[f"{stage}.conv.bias"].shape[0]) for stage in ("stem", "encode1.0", "encode2.0")
+    )
+    n_condition = int(weights["psf_basis"].shape[0])
+    network = DenseNet(DenseArchitecture(widths=(full, half, quarter), n_condition=n_condition))
+    network.load_state_dict(dict(weights))
+    return network.eval()
 
 
 def range_warnings(card: ModelCard, table: Localizations, psf_sigma_px: float | None = None) -> list[str]:
