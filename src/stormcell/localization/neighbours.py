@@ -70,6 +70,23 @@ class Neighbours:
         """Shape (N,): which spots have a neighbour."""
         return np.diff(self.first) > 0
 
+    def any_of(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Say which spots have a chosen one among their neighbours.
+
+        Parameters
+        ----------
+        chosen : ndarray of bool
+            Shape (N,).
+
+        Returns
+        -------
+        ndarray of bool
+            Shape (N,).
+        """
+        found = np.zeros(len(chosen), dtype=bool)
+        found[np.repeat(np.arange(len(chosen)), np.diff(self.first))[chosen[self.index]]] = True
+        return found
+
     def within(self, place: FloatArray, distance_px: float) -> NDArray[np.bool_]:
         """Say which spots have a neighbour within a distance.
 

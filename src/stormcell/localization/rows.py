@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _DUPLICATE_SIGMAS = 0.75
 _NEAR_SIGMAS = 3.0
+_RELAXATION = 0.65
+_SETTLED = 0.1  # standard deviations
 _LIGHT_SIGMAS = 2.0  # how far beyond a region a neighbour's light still matters
 
 
@@ -43,7 +45,7 @@ class FitPlan:
     merge_duplicates : bool
         Of fits that ran to the same place keep one.
     neighbour_rounds : int
-        Repeats of the fits of spots whose regions take in others, each with the others' light taken into account.
+        Most repeats of the fits of spots whose regions take in others, each with the others' light accounted for.
     """
 
     model: FitModel
@@ -51,7 +53,7 @@ class FitPlan:
     roi_size_px: int
     noise: CameraNoise
     merge_duplicates: bool = True
-    neighbour_rounds: int = 2
+    neighbour_rounds: int = 6
 
 
 @dataclass(frozen=True)
@@ -165,27 +167,34 @@ def fit_rows(block: FrameBlock, spots: Spots, plan: FitPlan, writer: RowWriter) 
 def _fit_with_neighbours(
     rois: NDArray[np.float32], spots: Spots, corner: NDArray[np.int64], plan: FitPlan
 ) -> SpotFits:
-    side = plan.roi_size_px
+    side, sigma = plan.roi_size_px, plan.psf_sigma_px
     variance = cut_map(np.asarray(plan.noise.read_variance_e2, dtype=np.float32), spots, side)
-    place = spot_places(spots)
-    neighbours = Neighbours.of(spots, side / 2 + _LIGHT_SIGMAS * plan.psf_sigma_px)
     noise = CameraNoise(variance, plan.noise.excess_noise_factor)
+    place = spot_places(spots)
+    neighbours = Neighbours.of(spots, side / 2 + _LIGHT_SIGMAS * sigma)
     masked = without_nearer_neighbours(rois, place, corner, neighbours)
-    fits = fit_spots(masked, plan.psf_sigma_px, noise=noise, start_xy_px=place - corner, model=plan.model)
-    (crowded,) = np.nonzero(neighbours.crowded)
-    if len(crowded):
-        noise = noise._replace(read_variance_e2=variance if len(variance) == 1 else variance[crowded])
-    for _ in range(plan.neighbour_rounds if len(crowded) else 0):
+    fits = fit_spots(masked, sigma, noise=noise, start_xy_px=place - corner, model=plan.model)
+    believed = fits.theta.copy()
+    active = neighbours.crowded
+    for _ in range(plan.neighbour_rounds):
+        (rows,) = np.nonzero(active)
+        if not len(rows):
+            break
         again = fit_spots(
-            rois[crowded],
-            plan.psf_sigma_px,
-            noise=noise,
-            start_xy_px=fits.theta[crowded, :2],
-            light_e=neighbour_light(crowded, fits.theta, corner, neighbours, side),
+            rois[rows],
+            sigma,
+            noise=noise if len(variance) == 1 else noise._replace(read_variance_e2=variance[rows]),
+            start_xy_px=fits.theta[rows, :2],
+            light_e=neighbour_light(rows, believed, corner, neighbours, side),
             model=plan.model,
         )
-        fits.replace_rows(crowded, again)
-    near = neighbours.within(fits.theta[:, :2] + corner, _NEAR_SIGMAS * plan.psf_sigma_px)
+        fits.replace_rows(rows, again)
+        # neighbours overshoot in turns; going part of the way makes them settle
+        step = _RELAXATION * (fits.theta - believed)
+        believed += step
+        moved = np.any(np.abs(step[:, :3]) > _SETTLED * np.nan_to_num(fits.crlb[:, :3]), axis=1)
+        active = neighbours.any_of(moved)
+    near = neighbours.within(fits.theta[:, :2] + corner, _NEAR_SIGMAS * sigma)
     fits.flags[near] |= FLAGS["near_neighbour"].mask
     return fits
 
