@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     _Path = tuple[Segments, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
+_DEFAULT_BIN_NM = 20.0
+
+
 class TooLittleStructureError(InputError):
     """The localizations do not fix a drift curve: too few, or without structure that recurs."""
 
@@ -50,8 +53,9 @@ class DriftSettings(Settings):
     """Most time segments the movie is cut into; fewer are used where they would hold too few localizations."""
     min_rows_per_segment: int = Field(default=500, ge=20)
     """Localizations a segment needs at least; raised by itself until the correlation peaks are significant."""
-    bin_nm: float = Field(default=20.0, gt=0, le=500)
-    """Pixel of the images that are correlated, in nm; about twice the localization precision."""
+    bin_nm: float | None = Field(default=None, gt=0, le=500)
+    """Pixel of the images that are correlated, in nm; by default twice the median stated uncertainty (5 to 30 nm), or
+    20 nm where the table states none."""
     max_shift_nm: float = Field(default=1000.0, gt=0)
     """Largest drift between any two segments that is looked for, in nm."""
     min_significance: float = Field(default=6.0, gt=0)
@@ -156,16 +160,17 @@ def estimate_drift(
     """
     settings = settings or DriftSettings()
     _check(table, settings)
+    bin_nm = settings.bin_nm or _typical_bin_nm(table)
     max_segments, min_rows = settings.max_segments, settings.min_rows_per_segment
     limits = (settings.max_shift_nm, settings.min_significance)
     reason = "they span too few frames to cut them into segments"
     while max_segments >= 2:
         segments = cut_segments(table["frame"], max_segments, min_rows)
         if len(segments.rows) >= 2:
-            pairs = pair_shifts(table.positions_nm, segments, settings.bin_nm, limits, progress)
-            solved = _solve(pairs, len(segments.rows), settings.bin_nm)
+            pairs = pair_shifts(table.positions_nm, segments, bin_nm, limits, progress)
+            solved = _solve(pairs, len(segments.rows), bin_nm)
             if solved is not None:
-                return _curve(table, settings, segments, pairs, solved)
+                return _curve(table, segments, pairs, solved, (bin_nm, settings.n_refinements))
             reason = f"only {len(pairs.first)} of {pairs.n_tried} segment pairs agree on a displacement"
         # Longer segments hold more rows: peaks grow with their square, chance only with their number.
         max_segments = min(len(segments.rows), max_segments) // 2
@@ -212,6 +217,14 @@ def _check(table: Localizations, settings: DriftSettings) -> None:
     if not np.isfinite(table.positions_nm).all():
         msg = "expected finite x_nm and y_nm to measure drift, got some that are not; filter them out first"
         raise InputError(msg)
+
+
+def _typical_bin_nm(table: Localizations) -> float:
+    if "uncertainty_x_nm" not in table:
+        return _DEFAULT_BIN_NM
+    stated = table["uncertainty_x_nm"]
+    good = np.isfinite(stated) & (stated > 0)
+    return float(np.clip(2 * np.median(stated[good]), 5.0, 30.0)) if good.any() else _DEFAULT_BIN_NM
 
 
 def _solve(pairs: PairShifts, n_segments: int, bin_nm: float) -> _Solution | None:
@@ -268,16 +281,14 @@ def _segment_uncertainty(
 
 
 def _curve(
-    table: Localizations, settings: DriftSettings, segments: Segments, pairs: PairShifts, solved: _Solution
+    table: Localizations, segments: Segments, pairs: PairShifts, solved: _Solution, refinement: tuple[float, int]
 ) -> DriftCurve:
     places, uncertainty, n_used = solved
     first = min(0, int(table["frame"].min()))
     last = max(int(table["frame"].max()), (table.n_frames or 0) - 1)
     frame = np.arange(first, last + 1)
     drift = np.stack([smooth_path(frame, segments, places[:, axis], uncertainty) for axis in (0, 1)], axis=1)
-    segments, places, uncertainty, drift = _sharpened(
-        table, settings, (segments, places, uncertainty, drift), float(np.median(uncertainty))
-    )
+    segments, places, uncertainty, drift = _sharpened(table, (segments, places, uncertainty, drift), *refinement)
     start = drift[0]
     x_spread, y_spread = (path_uncertainty(frame, segments, places[:, axis], uncertainty) for axis in (0, 1))
     return DriftCurve(
@@ -294,14 +305,14 @@ def _curve(
     )
 
 
-def _sharpened(table: Localizations, settings: DriftSettings, found: _Path, typical_nm: float) -> _Path:
+def _sharpened(table: Localizations, found: _Path, bin_nm: float, n_refinements: int) -> _Path:
     """Refine as long as the corrected picture gets sharper; refuse a curve that does not sharpen it at all."""
     first = min(0, int(table["frame"].min()))
-    bin_nm = settings.bin_nm / 2
+    bin_nm, reach_nm = bin_nm / 2, max(6 * float(np.median(found[2])), 6 * bin_nm)
     row = table["frame"] - first
     reached = sharpness(table.positions_nm - found[3][row], bin_nm)
-    for _ in range(settings.n_refinements):
-        better = refine(table, found[3], bin_nm, max(6 * typical_nm, 12 * bin_nm))
+    for _ in range(n_refinements):
+        better = refine(table, found[3], bin_nm, reach_nm)
         if better is None:
             break
         sharper = sharpness(table.positions_nm - better[3][row], bin_nm)

@@ -110,10 +110,9 @@ def _picture(
     rim = rim_nm + 6 * size
     low, extent = low - rim, high - low + 2 * rim
     pixels = (positions - low) / size
-    n_columns, n_rows = (int(side) + 1 for side in extent / size)
-    column, row = pixels.astype(np.int64).T
-    counts = np.bincount(row * n_columns + column, minlength=n_rows * n_columns)
-    picture = counts.reshape(n_rows, n_columns).astype(np.float32)
+    n_columns, n_rows = (int(side) + 2 for side in extent / size)
+    picture = np.zeros((n_rows, n_columns), dtype=np.float32)
+    _splat(picture, pixels)
     ndimage.gaussian_filter(picture, _BLUR_PX, truncate=_REACH_SIGMA, output=picture)
     return picture, pixels, size
 
@@ -126,6 +125,8 @@ def _place_segments(
     order = np.concatenate([rows[np.argsort(pixels[rows, 1])] for rows in segments.rows])
     bounds = np.concatenate([[0], np.cumsum([len(rows) for rows in segments.rows])])
     reach = max(int(np.ceil(reach_nm / size)), 4)
+    # Scores are read at whole pixels: the rows' mean place within their pixel is added afterwards.
+    within = pixels - np.floor(pixels) - 0.5
     scores = _scores(picture, np.ascontiguousarray(pixels[order]), bounds, reach)
     correction, uncertainty = np.zeros((len(scores), 2)), np.full(len(scores), np.nan)
     for index, score in enumerate(scores):
@@ -134,7 +135,8 @@ def _place_segments(
         if peak.at_edge or not np.isfinite(peak.sigma_px) or peak.height < 4 * noise:
             continue
         # The segment must move by the lag at which it fits the picture; its drift is the opposite.
-        correction[index] = -peak.x_px * size, -peak.y_px * size
+        offset = within[segments.rows[index]].mean(axis=0)
+        correction[index] = (offset - (peak.x_px, peak.y_px)) * size
         chance = noise / (np.sqrt(2) * _BLUR_PX) * peak.sigma_px**2 / peak.height
         # However sharp the picture, the mean of n scattered rows is no better than their spread / sqrt(n).
         own = peak.sigma_px / np.sqrt(2 * (bounds[index + 1] - bounds[index]))
@@ -166,11 +168,25 @@ def _scores(picture: Any, pixels: Any, bounds: Any, reach: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def _splat(picture: Any, pixels: Any) -> None:
+    """Share each row between the four pixels around it, so that its place counts below the pixel."""
+    for i in range(len(pixels)):
+        x, y = pixels[i, 0] - 0.5, pixels[i, 1] - 0.5
+        column, row = int(x), int(y)
+        fx, fy = x - column, y - row
+        picture[row, column] += (1 - fy) * (1 - fx)
+        picture[row, column + 1] += (1 - fy) * fx
+        picture[row + 1, column] += fy * (1 - fx)
+        picture[row + 1, column + 1] += fy * fx
+
+
+@njit(cache=True, nogil=True)
 def _take_out(score: Any, own: Any, drawn: Any, reach: int) -> None:
     """Subtract the blurred pairs of two sets of rows; both are sorted by y."""
-    radius = int(_REACH_SIGMA * _BLUR_PX + 0.5)
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / _BLUR_PX) ** 2)
-    kernel /= kernel.sum()
+    # Sharing between pixels widens the blur by the variance of a tent.
+    width2 = _BLUR_PX * _BLUR_PX + 1.0 / 6.0
+    radius = int(_REACH_SIGMA * np.sqrt(width2)) + 1
+    height = 1.0 / (2 * np.pi * width2)
     first = 0
     far = reach + radius + 1
     for i in range(len(own)):
@@ -179,9 +195,10 @@ def _take_out(score: Any, own: Any, drawn: Any, reach: int) -> None:
             first += 1
         j = first
         while j < len(drawn) and drawn[j, 1] <= row + far + 1:
-            dy, dx = int(drawn[j, 1]) - row + reach, int(drawn[j, 0]) - column + reach
+            dy, dx = drawn[j, 1] - row - 0.5 + reach, drawn[j, 0] - column - 0.5 + reach
             if -radius <= dx <= 2 * reach + radius:
-                for y in range(max(dy - radius, 0), min(dy + radius, 2 * reach) + 1):
-                    for x in range(max(dx - radius, 0), min(dx + radius, 2 * reach) + 1):
-                        score[y, x] -= kernel[y - dy + radius] * kernel[x - dx + radius]
+                for y in range(max(int(dy) - radius, 0), min(int(dy) + radius + 1, 2 * reach) + 1):
+                    along = height * np.exp(-0.5 * (y - dy) ** 2 / width2)
+                    for x in range(max(int(dx) - radius, 0), min(int(dx) + radius + 1, 2 * reach) + 1):
+                        score[y, x] -= along * np.exp(-0.5 * (x - dx) ** 2 / width2)
             j += 1
