@@ -30,6 +30,7 @@ MOST_SAMPLES = 54
 """Frames of a block that the temporal model looks at; more would not show in the noise of the response."""
 
 _LIT_STD = 3.0
+_LIT_STD_MULTIPLIED = 4.0  # the gamma tail of an EMCCD is longer
 _DENSE_LIT_SHARE = 0.3
 _DENSE_QUANTILE = 0.95
 _CLIP_ROUNDS = 4
@@ -76,6 +77,7 @@ def _temporal(
     lit: FrameArray,
 ) -> None:
     n_samples, height, width = samples.shape
+    lit_std = _LIT_STD_MULTIPLIED if excess > 1.0 else _LIT_STD
     for y in prange(height):
         first = np.empty((27, width), np.float32)
         for k in range(27):
@@ -91,7 +93,7 @@ def _temporal(
         rows = samples[:, y]
         level = one[0]
         for _ in range(2):
-            _clip_limits(level, read_variance[y], excess, _LIT_STD, limit)
+            _clip_limits(level, read_variance[y], excess, lit_std, limit)
             _clipped_mean(rows, limit, total, kept)
             for x in range(width):
                 if kept[x] > 0.0:
@@ -102,7 +104,7 @@ def _temporal(
         for k in range(1, 9):
             for x in range(width):
                 nine[0, x] = min(nine[0, x], nine[k, x])
-        _clip_limits(nine[0], read_variance[y], excess, _LIT_STD + 1.0, limit)
+        _clip_limits(nine[0], read_variance[y], excess, lit_std + 1.0, limit)
         _clipped_mean(rows, limit, total, kept)
         for x in range(width):
             lit[y, x] = 1.0 - kept[x] / n_samples
