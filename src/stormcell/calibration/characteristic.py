@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit, prange
+from scipy import ndimage
 
 from stormcell.calibration.blink_statistics import OCTAVES, PER_OCTAVE
 from stormcell.calibration.photon_transfer import gaussian_kernel, smoothed
@@ -24,6 +25,8 @@ _SMOOTHING = 0.7
 _LARGEST_PHASE = 1.6
 _MOST_PIXELS = 16_384
 _LEAST_VALUES = 150
+_EVEN_SIDE = 12
+_STRUCTURED = 0.4
 _BLEACHING_GROUPS = 3
 
 
@@ -37,7 +40,7 @@ class Characteristics:
         Shape (J,), angular frequencies, radians per ADU.
     sums : ndarray
         Shape (n_blocks, J, n_cells), mean of exp(i t y) over the frames of a run and the pixels of a cell; y is the
-        smoothed fluctuation about each pixel's own mean.
+        smoothed fluctuation about each pixel's own mean (in an even field about that of all).
     group : ndarray
         Shape (n_blocks,), runs that are alike; a bleaching movie has several groups.
     weights : ndarray
@@ -48,8 +51,8 @@ class Characteristics:
         Variance of y, ADU^2.
     n_values : float
         Values behind each cell's characteristic function in a group.
-    memory_frames : float
-        Frames that each subtracted mean was taken over.
+    lost : float
+        Share of the fluctuation of independent frames that was subtracted with each pixel's mean.
     """
 
     t: Array
@@ -59,7 +62,7 @@ class Characteristics:
     level: Array
     variance: float
     n_values: float
-    memory_frames: float
+    lost: float
 
 
 @dataclass(frozen=True)
@@ -96,16 +99,23 @@ def measure_characteristics(sample: FrameSample, fluctuations: Fluctuations, fit
     Returns
     -------
     Characteristics
-        Cells are single pixels, or 2 x 2, 3 x 3 ... of short movies.
+        Cells are single pixels, or 2 x 2, 3 x 3 ... of short movies; larger where the field is even.
     """
     weights = gaussian_kernel(_SMOOTHING * fit.shape.sigma_px)
     rim = min(weights.shape[0] // 2, (min(sample.tiles.shape[2:]) - 2) // 2)
     inner = (slice(None), slice(None), slice(rim, -rim or None), slice(rim, -rim or None))
-    y = smoothed(fluctuations.values, weights)[inner] / np.float32(fluctuations.scale)
+    is_even = not (fluctuations.is_bleaching or _is_structured(sample, fit))
+    if is_even:
+        # every pixel has the same mean: none of its fluctuation need be subtracted with it
+        y = smoothed(sample.tiles - np.float32(sample.tiles.mean()), weights)[inner]
+    else:
+        y = smoothed(fluctuations.values, weights)[inner] / np.float32(fluctuations.scale)
     n_groups = _BLEACHING_GROUPS if fluctuations.is_bleaching else 1
     group = np.arange(sample.n_blocks) * n_groups // sample.n_blocks
     frames = sample.n_frames / n_groups
     side = max(1, int(np.ceil(np.sqrt(_LEAST_VALUES / frames))))
+    if is_even:
+        side = max(side, min(_EVEN_SIDE, *y.shape[2:]))
     stride = max(1, int(np.ceil(np.sqrt(y[:, 0].size / side**2 / _MOST_PIXELS))))
     largest = _LARGEST_PHASE / np.sqrt(fit.floor * np.sum(weights**2))
     t = largest * 2.0 ** (-np.arange(OCTAVES * PER_OCTAVE)[::-1] / PER_OCTAVE)
@@ -113,9 +123,8 @@ def measure_characteristics(sample: FrameSample, fluctuations: Fluctuations, fit
     cells = np.ascontiguousarray(_cells(y, side, stride))
     sums = _mean_waves(cells, bounds, t[:PER_OCTAVE], OCTAVES)
     level = np.array([float(sample.frames_of(run)[inner].mean()) for run in range(sample.n_blocks)])
-    return Characteristics(
-        t, sums, group, weights, level, float(y.var()), frames * side**2, float(fluctuations.memory_frames)
-    )
+    lost = 0.0 if is_even else fluctuations.n_lost / sample.n_frames
+    return Characteristics(t, sums, group, weights, level, float(y.var()), frames * side**2, lost)
 
 
 def mean_logarithm(measured: Characteristics, run_weights: Array | None = None) -> MeanLogarithm:
@@ -157,6 +166,22 @@ def mean_logarithm(measured: Characteristics, run_weights: Array | None = None) 
     )
 
 
+def _is_structured(sample: FrameSample, fit: SpectrumFit) -> bool:
+    """Whether two halves of the movie agree that places differ in brightness."""
+    if sample.n_blocks < 2:
+        return True
+    width = max(1.5, 1.5 * fit.shape.sigma_px)
+    halves = []
+    for parity in (0, 1):
+        still = sample.tiles[:, sample.block % 2 == parity].mean(axis=1)
+        halves.append(ndimage.gaussian_filter(still, (0, width, width), mode="reflect").ravel())
+    spread = float(np.std(halves[0]) * np.std(halves[1]))
+    if spread == 0:
+        return False
+    agreement = float(np.mean((halves[0] - halves[0].mean()) * (halves[1] - halves[1].mean()))) / spread
+    return agreement > _STRUCTURED
+
+
 def _cells(y: NDArray[np.float32], side: int, stride: int) -> NDArray[np.float32]:
     """Gather cells of side x side pixels, every stride-th: shape (n_cells, T, side * side)."""
     n_tiles, n_frames, height, width = y.shape
@@ -168,7 +193,14 @@ def _cells(y: NDArray[np.float32], side: int, stride: int) -> NDArray[np.float32
 
 def _logarithm(waves: Array) -> Array:
     """Continuous complex logarithm along the frequencies; shape (J, n_cells)."""
-    return np.log(np.maximum(np.abs(waves), 1e-12)) + 1j * np.unwrap(np.angle(waves), axis=0)
+    phase = np.angle(waves)
+    ratio = 2.0 ** (1 / PER_OCTAVE)
+    for row in range(1, len(phase)):
+        # the phase goes on nearly straight: its turns are counted from where the last step leads
+        last = phase[row - 2] if row > 1 else phase[row - 1] / ratio
+        ahead = phase[row - 1] + (phase[row - 1] - last) * ratio
+        phase[row] += 2 * np.pi * np.round((ahead - phase[row]) / (2 * np.pi))
+    return np.log(np.maximum(np.abs(waves), 1e-12)) + 1j * phase
 
 
 @njit(parallel=True, cache=True, nogil=True)

@@ -142,7 +142,7 @@ class EmitterModel:
         """
         weights = characteristics.weights
         # a pixel's mean over n frames holds 1 / n of each fluctuation, more where emitters stay on
-        lost = min((1 + 2 * on_time_frames) / characteristics.memory_frames, 0.5)
+        lost = min((1 + 2 * on_time_frames) * characteristics.lost, 0.5)
         t = characteristics.t * (1 - lost)
         per_read = gaussian_characteristic(t, weights)
         haze = spectrum.haze_variance(weights) + characteristics.variance * lost
