@@ -42,6 +42,16 @@ class Call:
         """
         return self.options if self.session.seed is None else {**self.options, "seed": self.session.seed}
 
+    def network_options(self) -> dict[str, Any]:
+        """Add the global device to the options.
+
+        Returns
+        -------
+        dict of str to object
+            Options of a verb whose settings say where a network computes.
+        """
+        return self.options if self.session.device == "auto" else {**self.options, "device": self.session.device}
+
 
 @dataclass(frozen=True)
 class Argument:

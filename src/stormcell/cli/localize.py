@@ -28,9 +28,9 @@ def act(call: Call) -> Answer:
     """
     from stormcell.workflows.localize import localize
 
-    source = call.arguments["movie"]
+    source, options = call.arguments["movie"], call.network_options()
     output = call.output or default_output(source, "localize", ".parquet")
-    table = localize(source, output=output, overwrite=call.session.overwrite, progress=call.progress, **call.options)
+    table = localize(source, output=output, overwrite=call.session.overwrite, progress=call.progress, **options)
     quantities = table.provenance.quantities if table.provenance else ()
     sentence = f"Found {table.n_rows:,} localizations in {table.n_frames or 0:,} frames."
     return table_answer(table, sentence, output, quantities=quantities)
@@ -38,6 +38,7 @@ def act(call: Call) -> Answer:
 
 VERB = Verb(
     act,
+    uses_device=True,
     settings=LocalizeVerbSettings,
     arguments=(Argument("movie", "A movie: TIFF, OME-TIFF, NDTiff, Picasso raw, NumPy or MATLAB array."),),
     output="Where to write the table; the ending chooses the format (.parquet, .csv, .hdf5).",

@@ -23,9 +23,9 @@ def act(call: Call) -> Answer:
     """
     from stormcell.workflows.run import run
 
-    source = call.arguments["movie"]
+    source, options = call.arguments["movie"], call.network_options()
     folder = call.output or default_output(source, "run")
-    done = run(source, output=folder, overwrite=call.session.overwrite, progress=call.progress, **call.options)
+    done = run(source, output=folder, overwrite=call.session.overwrite, progress=call.progress, **options)
     return Answer(
         sentences=(f"Open {folder / 'report.html'}",),
         rows=run_rows(done.numbers),
@@ -54,6 +54,7 @@ def run_rows(numbers: dict[str, float]) -> tuple[tuple[str, str], ...]:
 
 VERB = Verb(
     act,
+    uses_device=True,
     settings=RunVerbSettings,
     arguments=(Argument("movie", "A movie: TIFF, OME-TIFF, NDTiff, Picasso raw, NumPy or MATLAB array."),),
     output="Folder for the results; without it <movie>_run beside the movie.",

@@ -11,12 +11,16 @@ import numpy as np
 from pydantic import Field
 
 from stormcell.data import Localizations
+from stormcell.learning.bad_pixels import find_hot_pixels, repair_pixels
+from stormcell.learning.dense_calibration import calibrate
 from stormcell.learning.dense_inference import DenseRunner, Precision
+from stormcell.learning.dense_model import psf_sigma_of
+from stormcell.learning.measured_noise import MovieNoise, measure_noise
 from stormcell.learning.probability_image import ProbabilityImage
 from stormcell.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
 _PIXELS_PER_BLOCK = 1 << 22
 _PIXELS_TO_DESCRIBE = 1 << 18
+_FEWEST_TO_JUDGE_PIXELS = 8
 
 
 class DenseLocalizationSettings(Settings):
@@ -54,11 +59,23 @@ class DenseLocalization:
         Summed probability image, where a super-resolution pixel size was asked for.
     uncertainty : SRImage or None
         Its standard deviation.
+    noise : MovieNoise
+        The noise that was reckoned with.
+    psf_sigma_px : float
+        Width of the PSF as the network reads it from the frames, of the best-fit Gaussian in camera pixels.
+    n_hot_pixels : int
+        Pixels that are hot in the whole movie; they were replaced by their neighbours.
+    n_struck_pixels : int
+        Pixel values replaced in single frames, as a cosmic ray leaves them.
     """
 
     table: Localizations
     image: SRImage | None
     uncertainty: SRImage | None
+    noise: MovieNoise
+    psf_sigma_px: float
+    n_hot_pixels: int = 0
+    n_struck_pixels: int = 0
 
 
 def localize_dense(
@@ -67,7 +84,8 @@ def localize_dense(
     camera_pixel_size_nm: float,
     network: DenseNet,
     *,
-    noise_scale: float | None = None,
+    noise: MovieNoise | None = None,
+    calibration: Mapping[str, float] | None = None,
     sr_pixel_size_nm: float | None = None,
     settings: DenseLocalizationSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -84,8 +102,10 @@ def localize_dense(
         Camera pixel in the sample plane.
     network : DenseNet
         Trained network.
-    noise_scale : float, optional
-        Variance per electron as measured in the movie; None takes what the camera promises (1, or 2 for an EMCCD).
+    noise : MovieNoise, optional
+        The movie's noise; None measures it and believes the camera where it agrees.
+    calibration : mapping of str to float, optional
+        The model card's factors (`ModelCard.calibration`).
     sr_pixel_size_nm : float, optional
         Also draw the summed probability image on this grid.
     settings : DenseLocalizationSettings, optional
@@ -100,8 +120,10 @@ def localize_dense(
     """
     settings = settings or DenseLocalizationSettings()
     grid = stack.grid(camera_pixel_size_nm)
-    units = _NetworkUnits(camera, stack.frame_shape, stack.origin_px, noise_scale or camera.excess_noise_factor)
-    condition = _describe(stack, units, network, settings)
+    noise = noise or measure_noise(stack, camera)
+    sample = _frames_to_describe(stack)
+    units = _NetworkUnits(camera, stack, noise, sample)
+    condition = _looker(network, settings).describe(units.to_network(sample), units.read_variance)
     runner = DenseRunner(
         network,
         condition=condition,
@@ -112,10 +134,11 @@ def localize_dense(
     picture = ProbabilityImage(grid, sr_pixel_size_nm) if sr_pixel_size_nm is not None else None
     least = settings.probability_threshold if picture is None else min(0.05, settings.probability_threshold)
     tables = []
-    for start, frames, margin in _blocks(stack, int(settings.uses_neighbours)):
-        found = runner.list_emitters(units.to_network(frames), units.read_variance, least)
+    for start, frames, margin in _blocks(stack, units, int(settings.uses_neighbours)):
+        found = runner.list_emitters(frames, units.read_variance, least)
         own = (found.frame >= margin[0]) & (found.frame < len(frames) - margin[1])
         columns = _columns(found, own, start - margin[0] + stack.first_frame, grid, units)
+        calibrate(columns, calibration or {}, grid.pixel_size_nm)
         if picture is not None:
             picture.add(columns)
         rows = columns["probability"] >= settings.probability_threshold
@@ -124,47 +147,64 @@ def localize_dense(
             progress(start + len(frames) - sum(margin), stack.n_frames)
     joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
     order = np.lexsort((joined["x_nm"], joined["y_nm"], joined["frame"]))
-    table = Localizations({k: v[order] for k, v in joined.items()}, grid=grid, n_frames=stack.n_frames)
-    if picture is None:
-        return DenseLocalization(table, None, None)
-    return DenseLocalization(table, picture.image(), picture.uncertainty())
+    return DenseLocalization(
+        Localizations({k: v[order] for k, v in joined.items()}, grid=grid, n_frames=stack.n_frames),
+        None if picture is None else picture.image(),
+        None if picture is None else picture.uncertainty(),
+        noise,
+        psf_sigma_of(network, condition),
+        int(units.is_hot.sum()),
+        units.n_struck,
+    )
 
 
 class _NetworkUnits:
-    """Grey values to network electrons and back."""
+    """Grey values to network electrons and back; bad pixels are replaced on the way."""
 
-    def __init__(self, camera: Camera, shape: tuple[int, int], origin_px: tuple[int, int], scale: float) -> None:
+    def __init__(self, camera: Camera, stack: FrameStack, noise: MovieNoise, sample: NDArray[Any]) -> None:
         self._camera = camera
-        self._origin_px = origin_px
-        self.scale = scale
+        self._origin_px = stack.origin_px
+        self.scale = noise.scale
         self.qe = camera.qe
-        variance = camera.read_variance_e2(shape, origin_px) + camera.quantization_variance_e2
-        self.read_variance = np.ascontiguousarray(variance / scale**2, dtype=np.float32)
+        self.read_variance = np.ascontiguousarray(noise.read_variance_e2 / noise.scale**2, dtype=np.float32)
+        self.n_struck = 0
+        self.is_hot = np.zeros(stack.frame_shape, np.bool_)
+        if len(sample) >= _FEWEST_TO_JUDGE_PIXELS:
+            self.is_hot = find_hot_pixels(self._electrons(sample), self.read_variance)
 
     def to_network(self, frames: NDArray[Any]) -> NDArray[np.float32]:
+        electrons = self._electrons(frames)
+        self.n_struck += repair_pixels(electrons, self.read_variance, self.is_hot)
+        return electrons
+
+    def _electrons(self, frames: NDArray[Any]) -> NDArray[np.float32]:
         electrons = self._camera.electrons(frames, self._origin_px) / np.float32(self.scale)
         # dead pixels would spread over their whole neighbourhood
-        clean: NDArray[np.float32] = np.nan_to_num(electrons, nan=0.0, posinf=0.0, neginf=0.0)
+        clean: NDArray[np.float32] = np.nan_to_num(electrons, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         return clean
 
 
-def _describe(stack: FrameStack, units: _NetworkUnits, network: DenseNet, settings: DenseLocalizationSettings) -> Any:
-    """Read the movie's PSF from frames spread over it."""
-    wanted = max(1, min(stack.n_frames, math.ceil(_PIXELS_TO_DESCRIBE / math.prod(stack.frame_shape))))
-    chosen = np.unique(np.linspace(0, stack.n_frames - 1, wanted).astype(int))
-    frames = np.concatenate([stack.read(int(i), int(i) + 1) for i in chosen])
-    looker = DenseRunner(network, device=settings.device, precision=settings.precision)
-    return looker.describe(units.to_network(frames), units.read_variance)
+def _looker(network: DenseNet, settings: DenseLocalizationSettings) -> DenseRunner:
+    return DenseRunner(network, device=settings.device, precision=settings.precision)
 
 
-def _blocks(stack: FrameStack, halo: int) -> Iterator[tuple[int, NDArray[Any], tuple[int, int]]]:
-    """Read ahead while the network works; each block comes with `halo` neighbours where there are any."""
+def _frames_to_describe(stack: FrameStack) -> NDArray[Any]:
+    """Frames spread over the movie, from which its PSF and its hot pixels are read."""
+    wanted = max(_FEWEST_TO_JUDGE_PIXELS, math.ceil(_PIXELS_TO_DESCRIBE / math.prod(stack.frame_shape)))
+    chosen = np.unique(np.linspace(0, stack.n_frames - 1, min(stack.n_frames, wanted)).astype(int))
+    return np.concatenate([stack.read(int(i), int(i) + 1) for i in chosen])
+
+
+def _blocks(
+    stack: FrameStack, units: _NetworkUnits, halo: int
+) -> Iterator[tuple[int, NDArray[np.float32], tuple[int, int]]]:
+    """Read and convert ahead while the network works; each block comes with `halo` neighbours where there are any."""
     n_frames = max(1, _PIXELS_PER_BLOCK // math.prod(stack.frame_shape))
 
-    def read(start: int) -> tuple[int, NDArray[Any], tuple[int, int]]:
+    def read(start: int) -> tuple[int, NDArray[np.float32], tuple[int, int]]:
         first, last = max(start - halo, 0), min(start + n_frames + halo, stack.n_frames)
         margin = (start - first, max(0, last - min(start + n_frames, stack.n_frames)))
-        return start, stack.read(first, last), margin
+        return start, units.to_network(stack.read(first, last)), margin
 
     starts = range(0, stack.n_frames, n_frames)
     with ThreadPoolExecutor(1) as reader:

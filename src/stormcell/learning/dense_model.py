@@ -10,7 +10,8 @@ import numpy as np
 
 from stormcell.errors import ModelError
 from stormcell.learning.model_folder import ModelCard, find_model, load_weights
-from stormcell.networks.dense import DenseArchitecture, DenseNet
+from stormcell.networks.dense import DESCRIPTOR_WINDOW_PX, DenseArchitecture, DenseNet
+from stormcell.physics.psf.gaussian_fit import WINDOW_PX, fit_gaussians
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,6 +90,29 @@ def network_from_weights(weights: Mapping[str, Tensor]) -> DenseNet:
     network = DenseNet(DenseArchitecture(widths=(full, half, quarter), n_condition=n_condition))
     network.load_state_dict(dict(weights))
     return network.eval()
+
+
+def psf_sigma_of(network: DenseNet, descriptor: Tensor) -> float:
+    """Turn a PSF descriptor into the width of the best-fit Gaussian.
+
+    Parameters
+    ----------
+    network : DenseNet
+        Whose descriptor it is.
+    descriptor : Tensor
+        Shape (n_condition,).
+
+    Returns
+    -------
+    float
+        Camera pixels.
+    """
+    basis = network.psf_basis.double()
+    spread = 1.0 / basis.square().sum(dim=1)
+    root = network.psf_mean.double() + (descriptor.double() * spread) @ basis
+    image = root.clamp(min=0.0).square().reshape(DESCRIPTOR_WINDOW_PX, DESCRIPTOR_WINDOW_PX)
+    rim = (DESCRIPTOR_WINDOW_PX - WINDOW_PX) // 2
+    return float(fit_gaussians(image[None, rim:-rim, rim:-rim]).sigma_px[0])
 
 
 def range_warnings(card: ModelCard, table: Localizations, psf_sigma_px: float | None = None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from stormcell.learning.dense_data import DenseBatch, DenseData, DenseDataSettings, fit_descriptor
 from stormcell.learning.dense_loss import dense_loss
+from stormcell.learning.model_folder import save_model
 from stormcell.learning.training import Task, TrainerSettings, train
 from stormcell.networks.dense import DenseArchitecture, DenseNet
 from stormcell.physics.psf.random_bank import RandomBankSettings, random_psf_bank
@@ -16,9 +18,12 @@ from stormcell.settings import Settings
 from stormcell.simulation.training_frames import TrainingFrames, TrainingFrameSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
+
+    from stormcell.learning.model_folder import ModelCard
 
 N_VALIDATION_BATCHES = 8
 
@@ -118,3 +123,69 @@ def train_dense(
     task = Task(network, score_batch, training.batch, validation.batch, settings.trainer)
     train(task, settings.trainer, folder, n_validation_batches=N_VALIDATION_BATCHES, resume=resume, stop_at=stop_at)
     return network
+
+
+def save_dense_model(
+    folder: Path,
+    network: DenseNet,
+    settings: DenseTrainingSettings,
+    *,
+    name: str,
+    scores: Mapping[str, Any],
+    calibration: Mapping[str, float],
+    notes: Sequence[str] = (),
+    training: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> ModelCard:
+    """Write a trained dense network as a model folder; what it was trained for follows from its recipe.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it does not exist.
+    network : DenseNet
+        With the weights to keep.
+    settings : DenseTrainingSettings
+        The recipe.
+    name : str
+        Name of the model.
+    scores : mapping
+        Held-out scores.
+    calibration : mapping of str to float
+        Factors on what the network says (`ModelCard.calibration`).
+    notes : sequence of str
+        Where it fails, what would make it better.
+    training : mapping, optional
+        What the recipe does not say: hardware, time, data.
+    overwrite : bool
+        Whether an existing model may be replaced.
+
+    Returns
+    -------
+    ModelCard
+        The card as written.
+    """
+    sigma = settings.psfs.sigma_px
+    frames = settings.frames
+    # at 100 nm pixels; the narrowest PSF with the lowest density and the widest with the highest
+    areas = (0.0, frames.density_per_um2[1] * 4 * math.pi * (sigma[0] * sigma[1]) * 0.01)
+    card = {
+        "name": name,
+        "task": "dense",
+        "architecture": DenseNet.name,
+        "architecture_version": DenseNet.version,
+        "sizes": {"widths": list(network.architecture.widths), "n_condition": network.architecture.n_condition},
+        "preprocessing": "electrons divided by the variance per electron of the movie; read variance alike",
+        "valid_range": {
+            "psf_sigma_px": sigma,
+            "electrons": frames.photons_e,
+            "background_e": frames.background_e,
+            "density_per_um2": frames.density_per_um2,
+            "emitters_per_psf_area": areas,
+        },
+        "training": {**(training or {}), "recipe": settings.model_dump(mode="json")},
+        "scores": dict(scores),
+        "calibration": dict(calibration),
+        "notes": tuple(notes),
+    }
+    return save_model(folder, network.state_dict(), card, overwrite=overwrite)

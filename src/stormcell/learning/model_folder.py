@@ -42,6 +42,10 @@ class ValidRange(Settings):
     """Structures it has seen; none where it has no prior on structure."""
     sr_pixel_size_nm: float | None = None
     """Super-resolution pixel in nm, where the model has a fixed one."""
+    events_per_um2: tuple[float, float] | None = None
+    """Linked events per um2 of the whole field in the input of densify."""
+    share: tuple[float, float] | None = None
+    """Share of the long acquisition's frames in the input of densify."""
 
 
 class ModelCard(Settings):
@@ -65,6 +69,9 @@ class ModelCard(Settings):
     """Recipe, seed, data, steps, time, hardware: enough to repeat it."""
     scores: dict[str, Any]
     """Held-out scores and how they were measured."""
+    calibration: dict[str, float] = Field(default_factory=dict)
+    """Factors on what the network says, measured on held-out simulated frames; what is absent is 1. For dense:
+    sigma_isolated, sigma_crowded (standard deviations of the position), photons, sigma_photons."""
     notes: tuple[str, ...] = ()
     """What it was tried on, where it fails, what longer training would bring."""
     weights_sha256: str

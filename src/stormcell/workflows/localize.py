@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from stormcell.data.provenance import Quantity
 from stormcell.errors import DataQualityWarning, NoLocalizationsWarning
 from stormcell.localization.flags import FLAGS
 from stormcell.localization.pipeline import LocalizationSettings
 from stormcell.workflows.camera import MovieContext, resolve_movie
+from stormcell.workflows.dense_settings import NetworkOptions
+from stormcell.workflows.localize_methods import Found, Method, Ways
 from stormcell.workflows.movie_settings import MovieSettings
 from stormcell.workflows.opening import PathLike, fingerprint, open_stack
 from stormcell.workflows.options import build_settings
@@ -24,8 +25,6 @@ from stormcell.workflows.write import write
 if TYPE_CHECKING:
     from stormcell.data.frame_stack import FrameStack
     from stormcell.data.localizations import Localizations
-    from stormcell.data.provenance import Source
-    from stormcell.localization.pipeline import LocalizationResult
     from stormcell.workflows.progress import Progress
 
 _MANY_POOR_FITS = 0.2
@@ -35,8 +34,25 @@ _ENOUGH_ROWS = 30
 class LocalizeVerbSettings(MovieSettings):
     """How emitters are found and fitted."""
 
+    replaced_fields: ClassVar[frozenset[str]] = frozenset({"localization.method"})
+
+    method: Method = "auto"
+    """How to localize: mle (fit of single emitters at the theoretical limit), lsq (the same by least squares, faster
+    and less precise), multi (joint fits of overlapping emitters), dense (the network for overlapping emitters) or
+    auto (measures how dense each part of the movie is and chooses, saying why)."""
+
     localization: LocalizationSettings = LocalizationSettings()
     """Background, detection and fit."""
+
+    network: NetworkOptions = NetworkOptions()
+    """The network for overlapping emitters."""
+
+    @property
+    def wanted_method(self) -> Method:
+        """The method; one that stands in the settings of the fits counts where none was chosen here."""
+        if "method" not in self.model_fields_set and "method" in self.localization.model_fields_set:
+            return self.localization.method
+        return self.method
 
 
 def localize(
@@ -88,17 +104,18 @@ def localize(
     context = resolve_movie(stack, wanted)
     survey = Survey(stack)
     with collect_warnings() as messages:
-        table, psf_sigma = localize_surveyed(survey, context, wanted.localization, progress)
-    record = make_record("localize", wanted, inputs=fingerprint(stack), quantities=(*context.quantities, psf_sigma))
-    table = table.with_context(provenance=record.with_warnings(*messages))
+        found = localize_surveyed(survey, context, wanted, progress)
+    quantities = (*context.quantities, *found.quantities)
+    record = make_record("localize", wanted, inputs=fingerprint(stack), quantities=quantities, notes=found.notes)
+    table = found.table.with_context(provenance=record.with_warnings(*messages))
     if output is not None:
         write(table, output, overwrite=overwrite)
     return table
 
 
 def localize_surveyed(
-    survey: Survey, context: MovieContext, settings: LocalizationSettings, progress: Progress | None
-) -> tuple[Localizations, Quantity]:
+    survey: Survey, context: MovieContext, settings: LocalizeVerbSettings, progress: Progress | None
+) -> Found:
     """Localize a movie while its pixels are surveyed, and warn of what was unusual.
 
     Parameters
@@ -107,26 +124,22 @@ def localize_surveyed(
         Of the movie; complete afterwards.
     context : MovieContext
         Camera and pixel size.
-    settings : LocalizationSettings
+    settings : LocalizeVerbSettings
         How.
     progress : callable or None
         Called as progress(done, total) with frames.
 
     Returns
     -------
-    Localizations
-        Without a record yet.
-    Quantity
-        The PSF width that was used, and where it came from.
+    Found
+        The table without a record yet, and what was measured and done.
     """
-    from stormcell.localization.pipeline import localize_stack
-
-    pixel_size_nm = context.camera_pixel_size_nm
     told = begin_stage(progress, "Localizing")
-    found = localize_stack(survey.watched(), context.camera, pixel_size_nm, settings, told)
+    ways = Ways(context, settings.localization, settings.network)
+    found = ways.find(survey.watched(), settings.wanted_method, told)
     survey.finish()
     limit = context.camera.saturation_adu if context.camera.bit_depth is not None else None
-    for sentence in (*context.warnings, *survey.sentences(limit)):
+    for sentence in (*context.warnings, *survey.sentences(limit), *found.warnings):
         warnings.warn(sentence, DataQualityWarning, stacklevel=3)
     if not found.table.n_rows:
         sentence = "nothing was found: no spot stands clearly above the background; the table is empty"
@@ -138,7 +151,7 @@ def localize_surveyed(
             "is no Gaussian; positions there are pulled together and their uncertainties are too small"
         )
         warnings.warn(sentence, DataQualityWarning, stacklevel=3)
-    return found.table, _psf_sigma(found, pixel_size_nm)
+    return found
 
 
 def poor_fit_share(table: Localizations) -> float:
@@ -157,13 +170,3 @@ def poor_fit_share(table: Localizations) -> float:
     if not table.n_rows or "flags" not in table:
         return 0.0
     return float(np.mean((table["flags"] & FLAGS["poor_fit"].mask) != 0))
-
-
-def _psf_sigma(found: LocalizationResult, pixel_size_nm: float) -> Quantity:
-    details = {
-        "given": "option --psf-sigma-px",
-        "estimated": "from the brightest isolated spots",
-        "assumed": "too few spots to estimate it: a usual value; pass --psf-sigma-px",
-    }
-    source: Source = found.psf_sigma_source  # type: ignore[assignment] # one of the keys above
-    return Quantity("psf_sigma_nm", found.psf_sigma_px * pixel_size_nm, "nm", source, details[source])

@@ -44,8 +44,10 @@ def flat_fields(settings_class: type[Settings]) -> dict[str, FlatField]:
     -------
     dict of str to FlatField
         In order of declaration. A nested field keeps its own name; where that is taken, the name of the settings that
-        hold it comes first (`linking_method`).
+        hold it comes first (`linking_method`). Fields that the root names in `replaced_fields` are left out: one of
+        its own stands in their place.
     """
+    replaced: frozenset[str] = getattr(settings_class, "replaced_fields", frozenset())
     found: dict[str, FlatField] = {}
     nested: list[tuple[tuple[str, ...], type[Settings]]] = [((), settings_class)]
     for place, owner in nested:  # grows while it is walked: outer fields claim their names first
@@ -53,6 +55,8 @@ def flat_fields(settings_class: type[Settings]) -> dict[str, FlatField]:
             path = (*place, name)
             if isinstance(info.annotation, type) and issubclass(info.annotation, Settings):
                 nested.append((path, info.annotation))
+                continue
+            if ".".join(path) in replaced:
                 continue
             flat = name if name not in found else "_".join(path)
             found[flat] = FlatField(flat, path, info, _declarer(owner, name))

@@ -65,9 +65,9 @@ def analyse(
     from stormcell.rendering import render
 
     survey = Survey(stack)
-    table, psf_sigma = localize_surveyed(survey, context, settings.localization, progress)
+    found = localize_surveyed(survey, context, settings, progress)
     watch.lap("localize")
-    table, curve, drift_note = _without_drift(table, settings, progress)
+    table, curve, drift_note = _without_drift(found.table, settings, progress)
     watch.lap("drift")
     begin_stage(progress, "Drawing")
     sr_pixel_size_nm = settings.sr_pixel_size_nm or context.camera_pixel_size_nm / SR_PIXELS_PER_CAMERA_PIXEL
@@ -93,7 +93,12 @@ def analyse(
         numbers["drift_span_nm"] = math.hypot(float(np.ptp(curve.x_nm)), float(np.ptp(curve.y_nm)))
     for sentence in flatness_notes(drawn, context.camera_pixel_size_nm):
         warnings.warn(sentence, StormcellWarning, stacklevel=2)
-    notes = (drift_note, _drawn_note(table, drawn), *(image.provenance.notes if image.provenance else ()))
+    notes = (
+        *found.notes,
+        drift_note,
+        _drawn_note(table, drawn),
+        *(image.provenance.notes if image.provenance else ()),
+    )
     return RunResult(
         table,
         drawn,
@@ -102,7 +107,7 @@ def analyse(
         error_map,
         curve,
         numbers,
-        quantities=(*context.quantities, psf_sigma),
+        quantities=(*context.quantities, *found.quantities),
         notes=tuple(note for note in notes if note),
         resolution=resolution,
     )
