@@ -129,3 +129,27 @@ def test_too_dense_for_the_fluorophores_is_refused() -> None:
 def test_impossible_settings_are_refused_by_name(changes: dict[str, float], field: str) -> None:
     with pytest.raises(SettingsError, match=field):
         BlinkingSettings.create(**changes)
+
+
+def test_frame_locked_events_fill_whole_frames() -> None:
+    settings = BlinkingSettings(frame_locked=True, density_per_um2=3.0, photons=700, photon_spread=0.3)
+    rows = _run(settings, 200)
+    assert np.all(rows.on_fraction == 1)
+    assert len(rows.frame) / 200 / AREA == pytest.approx(3.0, rel=0.03)
+    assert rows.photons.mean() == pytest.approx(700, rel=0.02)
+    assert np.log(rows.photons).std() == pytest.approx(0.3, rel=0.03)
+    # nobody is lit in the next frame more often than chance wants: 300 of 4000
+    key = rows.frame * N + rows.fluorophore
+    again = np.isin(key + N, key).mean()
+    assert again == pytest.approx(300 / N, rel=0.1)
+    pieces = _run(settings, 200, block=7)
+    assert np.array_equal(rows.photons, pieces.photons)
+
+
+def test_frame_locked_emitters_bleach() -> None:
+    settings = BlinkingSettings(frame_locked=True, density_per_um2=3.0, bleach_probability=0.2)
+    rows = _run(settings, 200)
+    # each frame lights 300 / 4000 of those left, of which a fifth bleaches
+    left = np.bincount(rows.frame, minlength=200) / 300
+    assert left[:5].mean() == pytest.approx(1.0, rel=0.08)
+    assert left[-20:].mean() == pytest.approx(np.exp(-190 * 0.2 * 300 / N), rel=0.2)

@@ -55,6 +55,10 @@ class Acquisition:
         Reads a measured PSF from its file.
     read_map : callable, optional
         Reads a camera map from its file.
+    fluorophores_nm : ndarray, optional
+        Shape (N, 3), x, y, z in place of a labelled structure.
+    background_photons : ndarray, optional
+        Shape (Y, X), photons per pixel and frame in place of a drawn background.
 
     Raises
     ------
@@ -68,6 +72,8 @@ class Acquisition:
         *,
         read_psf: Callable[[str], PSF] | None = None,
         read_map: Callable[[str], ArrayLike] | None = None,
+        fluorophores_nm: NDArray[np.float64] | None = None,
+        background_photons: NDArray[np.float32] | None = None,
     ) -> None:
         self.settings = settings
         size = settings.camera_pixel_size_nm
@@ -75,12 +81,11 @@ class Acquisition:
         self.scene = Scene(*self.grid.extent_nm, settings.z_range_nm)
         self.camera = settings.camera.camera(read_map)
         self.psf = make_psf(settings.psf, size, z_range_nm=settings.z_range_nm, read_psf=read_psf)
-        sites = settings.structure.sites(self.scene, self._rng(_SCENE))
-        labels = label_sites(settings.labelling, sites, self.grid.extent_nm, self._rng(_LABELS))
+        labels = self._label() if fluorophores_nm is None else fluorophores_nm
         self.fluorophores_nm = labels[self.scene.holds(labels, _MARGIN_PX * size)]
         self._n_inside = int(self.scene.holds(self.fluorophores_nm).sum())
         self.rates = chain_rates(settings.blinking, self._n_inside, self.scene.area_um2)
-        self.background_photons = self._draw_background()
+        self.background_photons = self._draw_background() if background_photons is None else background_photons
         self.motion_nm = stage_motion(settings.motion, settings.n_frames, self._rng(_MOTION))
 
     @property
@@ -91,6 +96,10 @@ class Acquisition:
     def _rng(self, purpose: int, index: int = 0) -> np.random.Generator:
         key = [self.settings.seed, purpose * 2**48 + index]
         return np.random.Generator(np.random.Philox(key=key))
+
+    def _label(self) -> NDArray[np.float64]:
+        sites = self.settings.structure.sites(self.scene, self._rng(_SCENE))
+        return label_sites(self.settings.labelling, sites, self.grid.extent_nm, self._rng(_LABELS))
 
     def _draw_background(self) -> NDArray[np.float32]:
         settings = self.settings

@@ -82,6 +82,8 @@ def chain_rates(settings: BlinkingSettings, n_fluorophores: int, area_um2: float
     rates = Rates(
         s.mean_on_frames, s.mean_off_frames or 0.0, s.mean_dark_frames, s.dark_probability, s.bleach_probability
     )
+    if s.frame_locked:
+        rates = replace(rates, mean_on=1.0, dark_probability=0.0)
     if s.density_per_um2 is None or n_fluorophores == 0:
         return rates
     wanted = s.density_per_um2 * area_um2
@@ -132,6 +134,7 @@ class BlinkingEnsemble:
         self._brightness = np.zeros(n_fluorophores)
         self._streams = np.zeros(n_fluorophores, np.uint64)
         self._time = 0
+        self._seed = seed
         shares = {"steady": (rates.on_share, rates.dark_share), "off": (0.0, 0.0), "on": (1.0, 0.0)}[settings.start]
         _start(self.state, self._until, self._brightness, self._streams, (self._chain, self._light), shares, seed)
 
@@ -149,6 +152,9 @@ class BlinkingEnsemble:
             Everything that was lit in them, at expected photons.
         """
         first, last = self._time, self._time + n_frames
+        if self.settings.frame_locked:
+            self._time = last
+            return self._flash(range(first, last))
         memory = (self.state, self._until, self._brightness, self._streams)
         copies = tuple(array.copy() for array in memory)
         # played twice: once on copies to learn how many rows there will be
@@ -158,6 +164,20 @@ class BlinkingEnsemble:
         self._time = last
         frame, fluorophore, photons, on_fraction = _merge_same_frame(*rows)
         return LitRows(frame, fluorophore, photons, on_fraction)
+
+    def _flash(self, frames: range) -> LitRows:
+        """Light emitters for whole frames; a frame depends on its number and on who has bleached alone."""
+        rates, photons, spread = self.rates, self.settings.photons, self.settings.photon_spread
+        found = []
+        for frame in frames:
+            rng = np.random.Generator(np.random.Philox(key=[self._seed, frame + 2**40]))
+            n = len(self.state)
+            lit = rng.choice(n, rng.binomial(n, min(1.0, rates.on_share)), replace=False, shuffle=False)
+            who = np.sort(lit[self.state[lit] != _BLEACHED])
+            brightness = photons * np.exp(spread * rng.standard_normal(len(who)) - spread**2 / 2)
+            self.state[who[rng.random(len(who)) < rates.bleach_probability]] = _BLEACHED
+            found.append((np.full(len(who), frame), who, brightness, np.ones(len(who))))
+        return LitRows(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
 
 
 def _empty_rows(n: int) -> tuple[NDArray[Any], ...]:

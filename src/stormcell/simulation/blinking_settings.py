@@ -27,6 +27,9 @@ class BlinkingSettings(Settings):
     start: Literal["steady", "off", "on"] = "steady"
     """State at the first frame: steady (as if it had run for ever without bleaching), all off (PALM) or all on
     (dSTORM from its first flash)."""
+    frame_locked: bool = False
+    """Every event fills exactly one frame, as with pulsed light or in many published simulations; on-time and gaps
+    then play no part."""
     photons: float = Field(1800.0, ge=1, le=1e6)
     """Mean photons of an emitter that is on for a whole frame."""
     photon_spread: float = Field(0.6, ge=0, le=2)
