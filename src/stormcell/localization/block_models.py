@@ -24,6 +24,7 @@ from stormcell.localization.detection import (
     noise_level,
     threshold_map,
 )
+from stormcell.localization.image_noise import NoiseSample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -126,7 +127,7 @@ class BlockModels:
         self.plan = plan
         self._undecided = choice == "auto" and n_frames >= FEWEST_FRAMES
         self._temporal = choice == "temporal"
-        self._total = 0.0
+        self._total = self._total_scale = 0.0
         self._n_frames = 0
 
     @property
@@ -138,6 +139,11 @@ class BlockModels:
     def mean_e(self) -> float:
         """Mean background over the blocks so far in electrons per pixel; NaN before the first."""
         return self._total / self._n_frames if self._n_frames else math.nan
+
+    @property
+    def noise_ratio(self) -> float:
+        """Mean over the blocks so far of measured over expected noise; 1 where the camera's values were believed."""
+        return self._total_scale / self._n_frames if self._n_frames else 1.0
 
     def of(self, block: FrameBlock) -> BlockModel:
         """Make the model of a block.
@@ -154,24 +160,43 @@ class BlockModels:
         """
         plan = self.plan
         frames = block.filled(_finite_median(block.raw_e) if block.n_nan else 0.0)
-        background = None
-        if self._temporal or self._undecided:
-            background, lit = temporal_background(frames, plan.read_variance_e2, plan.excess_noise_factor)
-            if self._undecided:
-                self._temporal, self._undecided = not is_dense(lit), False
-        n_averaged = float(min(len(block), MOST_SAMPLES))
-        if not self._temporal or background is None:
-            background = spatial_background(
-                frames, plan.read_variance_e2, plan.psf_sigma_px, plan.excess_noise_factor
-            )
-            n_averaged = math.inf
+        sample = NoiseSample.of(frames)
+        scale = sample.variance_scale(plan.read_variance_e2, plan.excess_noise_factor)
+        background, n_averaged = self._background(frames, scale)
+        threshold, std, scale = self._threshold(sample, background, n_averaged, scale)
         self._total += float(background.mean()) * len(block)
+        self._total_scale += math.sqrt(scale) * len(block)
         self._n_frames += len(block)
-        threshold, std = threshold_map(
-            background, plan.read_variance_e2, plan.excess_noise_factor, plan.level, plan.detection_filter, n_averaged
-        )
         noise = NoiseModel(plan.detection_filter.response(background), threshold, std)
         return BlockModel(noise, block.start + 0.5 * len(block))
+
+    def _background(self, frames: FrameArray, scale: float) -> tuple[FrameArray, float]:
+        """Return the background and the number of frames averaged in it."""
+        plan = self.plan
+        read_variance = plan.read_variance_e2 if scale == 1.0 else plan.read_variance_e2 * np.float32(scale)
+        excess = scale * plan.excess_noise_factor
+        if self._temporal or self._undecided:
+            background, lit = temporal_background(frames, read_variance, excess)
+            if self._undecided:
+                self._temporal, self._undecided = not is_dense(lit), False
+            if self._temporal:
+                return background, float(min(len(frames), MOST_SAMPLES))
+        return spatial_background(frames, read_variance, plan.psf_sigma_px, excess), math.inf
+
+    def _threshold(
+        self, sample: NoiseSample, background: FrameArray, n_averaged: float, scale: float
+    ) -> tuple[FrameArray, FrameArray, float]:
+        """Return threshold and standard deviation of the response, and the scale of the variance as used."""
+        plan = self.plan
+        camera = (plan.read_variance_e2, plan.excess_noise_factor)
+        known = (background, *camera, plan.level, plan.detection_filter, n_averaged)
+        scales = sample.variance_scale_map(background, *camera, scale)
+        if isinstance(scales, float) and scales == 1.0:
+            return *threshold_map(*known), scale
+        if sample.is_smoothed(*camera):
+            _, std = threshold_map(*known)
+            scales = sample.response_scale(background, std, plan.detection_filter)
+        return *threshold_map(*known, scales), float(np.median(scales))
 
     def detect(
         self, block: FrameBlock, model: BlockModel, before: BlockModel | None, after: BlockModel | None

@@ -21,6 +21,7 @@ from scipy.ndimage import correlate1d
 from scipy.stats import norm
 
 from stormcell.localization.detection_kernel import find_peaks
+from stormcell.localization.image_noise import LOWEST_BACKGROUND_E
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _WIDE = 1.6  # ratio of the two Gaussians: close to the Laplacian of a Gaussian
 _REACH = 3.0  # taps end at this many sigma
-_LOWEST_BACKGROUND_E = 0.05
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,7 @@ def threshold_map(
     level: float,
     detection_filter: DetectionFilter,
     n_background_frames: float = math.inf,
+    variance_scale: float | FrameArray = 1.0,
 ) -> tuple[FrameArray, FrameArray]:
     """Compute the response that a pixel must exceed to count as a detection.
 
@@ -179,19 +180,21 @@ def threshold_map(
         The filter.
     n_background_frames : float
         Frames averaged per pixel in the background that will be subtracted, whose own noise counts too.
+    variance_scale : float or ndarray
+        Measured over expected variance of the pixels, as if every count were that much larger.
 
     Returns
     -------
     tuple of ndarray
         Threshold and standard deviation of the response, each (Y, X) float32.
     """
-    mean = np.maximum(background_e, _LOWEST_BACKGROUND_E)
-    std = detection_filter.noise_std(excess_noise_factor * mean + read_variance_e2)
+    mean = np.maximum(background_e, LOWEST_BACKGROUND_E * float(np.median(variance_scale)))
+    std = detection_filter.noise_std(variance_scale * (excess_noise_factor * mean + read_variance_e2))
     std *= math.sqrt(1.0 + 1.0 / n_background_frames)
     kernel = detection_filter.kernel
     multiplied = excess_noise_factor > 1.0
-    skewness = (kernel**3).sum() * (6.0 if multiplied else 1.0) * mean / std**3
-    kurtosis = (kernel**4).sum() * (24.0 if multiplied else 1.0) * mean / std**4
+    skewness = (kernel**3).sum() * (6.0 if multiplied else 1.0) * mean * variance_scale**2 / std**3
+    kurtosis = (kernel**4).sum() * (24.0 if multiplied else 1.0) * mean * variance_scale**3 / std**4
     z = level
     expanded = (
         z

@@ -84,6 +84,9 @@ class LocalizationResult:
         "temporal" or "spatial".
     background_mean_e : float
         Mean of the background model over the movie in electrons per pixel; NaN where frames are too small to search.
+    noise_ratio : float
+        Measured over expected noise of the frames: 1 where the camera's values were believed, else what detection
+        went by.
     n_saturated_pixels, n_nan_pixels, n_negative_pixels : int
         Pixels at the camera's upper limit, not a number, and below zero in raw units.
     """
@@ -94,6 +97,7 @@ class LocalizationResult:
     roi_size_px: int
     background: str
     background_mean_e: float
+    noise_ratio: float
     n_saturated_pixels: int
     n_nan_pixels: int
     n_negative_pixels: int
@@ -186,9 +190,8 @@ def localize_stack(
         grid=writer.grid,
         n_frames=stack.n_frames,
     )
-    return LocalizationResult(
-        table, sigma, source, roi_size, models.kind, models.mean_e, int(counts[0]), int(counts[1]), int(counts[2])
-    )
+    background = (models.kind, models.mean_e, models.noise_ratio)
+    return LocalizationResult(table, sigma, source, roi_size, *background, *(int(n) for n in counts))
 
 
 def detected_blocks(blocks: Iterator[FrameBlock], models: BlockModels) -> Iterator[tuple[FrameBlock, Spots]]:

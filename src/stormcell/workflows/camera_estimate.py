@@ -59,7 +59,7 @@ def estimate_missing(stack: FrameStack, known: CameraSettings) -> tuple[dict[str
     if guessed:
         warnings.append(
             f"{_words(guessed)} of the camera could not be found ({found[guessed[0]].detail}): photons and "
-            "uncertainties have no absolute scale, and the detection threshold may be off; pass "
+            "uncertainties have no absolute scale; detection goes by the noise of the frames themselves; pass "
             + " and ".join("--" + name.replace("_", "-") for name in guessed)
         )
     return found, tuple(warnings)

@@ -11,6 +11,7 @@ import numpy as np
 from stormcell.data.localizations import Localizations
 from stormcell.data.provenance import Quantity
 from stormcell.errors import ModelError
+from stormcell.localization.image_noise import AGREEMENT
 from stormcell.localization.pipeline import LocalizationSettings
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ class Ways:
 
         settings = self.fits.replace(method=method)
         found = localize_stack(stack, self.context.camera, self.context.camera_pixel_size_nm, settings, progress)
-        return Found(found.table, (_psf_sigma(found, self.context.camera_pixel_size_nm),))
+        quantities = (_psf_sigma(found, self.context.camera_pixel_size_nm),)
+        return Found(found.table, quantities, _contradicted_noise(found, self.context))
 
     def _choose(self, stack: FrameStack, progress: Progress | None) -> Found:
         from stormcell.calibration.local_density import measure_local_density
@@ -286,6 +288,16 @@ def _reasons(
         (float(values.min()), float(values.max())),
     )
     return (quantity,), (note, *((f"method auto took no network: {why_not}",) if why_not else ()))
+
+
+def _contradicted_noise(found: LocalizationResult, context: MovieContext) -> tuple[str, ...]:
+    assumed = any(q.name == "gain_e_per_adu" and q.source == "assumed" for q in context.quantities)
+    if assumed or AGREEMENT[0] <= found.noise_ratio <= AGREEMENT[1]:
+        return ()
+    return (
+        f"the noise of the frames is {found.noise_ratio:.2g} times what the camera's values say: detection went by "
+        "the frames, but photons and uncertainties rest on those values; check gain and offset",
+    )
 
 
 def _psf_sigma(found: LocalizationResult, pixel_size_nm: float) -> Quantity:
