@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from stormcell.networks.annapalm import (
+    SMOOTHINGS,
     STRUCTURE_LABELS,
     UNKNOWN,
     DensifyArchitecture,
@@ -15,6 +16,7 @@ from stormcell.networks.annapalm import (
     Film,
     condition_vector,
     pixel_norm,
+    smoothed,
 )
 from stormcell.networks.annapalm_published import (
     HALF_RATE,
@@ -85,11 +87,30 @@ def test_condition_tells_an_unknown_share_from_any_known_one():
     assert (vectors[0] != vectors[1]).sum() == 1
 
 
-def test_an_untrained_network_draws_the_density_it_was_told():
+def test_plain_smoothings_keep_the_number_of_events_and_do_not_know_where_the_image_ends():
+    counts = torch.zeros(1, 1, 160, 160)
+    counts[0, 0, 80, 81] = 5
+    plain = smoothed(counts, torch.ones_like(counts))
+    assert plain.shape == (1, len(SMOOTHINGS), 160, 160)
+    # the widest one reaches beyond the image, and its cut tails are what is missing
+    torch.testing.assert_close(
+        plain[:, :-1].sum(dim=(2, 3)), torch.full((1, len(SMOOTHINGS) - 1), 5.0), rtol=0.02, atol=0
+    )
+    y = torch.arange(160) + 0.5 - 80.5
+    widths = (plain[0].sum(dim=2) * y**2).sum(dim=1).div(plain[0].sum(dim=(1, 2))).sqrt() * 20
+    for got, expected in zip(widths, (20, 40, 80, 160, 320), strict=True):
+        assert float(got) == pytest.approx(expected, rel=0.12)
+    even = smoothed(torch.ones(1, 1, 32, 48), torch.ones(1, 1, 32, 48))
+    torch.testing.assert_close(even, torch.ones_like(even))
+
+
+def test_an_untrained_network_draws_a_smoothing_of_its_input():
     torch.manual_seed(1)
-    network = DensifyNet()
-    rate = torch.exp(network(given(density=50.0, shape=(1, 1, 64, 64))).log_rate).detach()
-    assert float(rate.mean()) == pytest.approx(50.0 * 0.0004, rel=0.3)
+    seen = given(shape=(1, 1, 64, 64), density=2500.0)
+    with torch.no_grad():
+        rate = torch.exp(DensifyNet()(seen).log_rate)
+    plain = smoothed(seen.counts, seen.mask[:, :1]).mean(dim=1, keepdim=True)
+    assert float(torch.corrcoef(torch.stack([rate.flatten(), plain.flatten()]))[0, 1]) > 0.95
 
 
 def test_sizes_are_what_was_promised():

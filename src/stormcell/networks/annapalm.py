@@ -1,10 +1,11 @@
 """The picture of a long acquisition from a short one: a lean, conditioned U-Net that predicts event rates.
 
 The network reads counts of linked events and a wide-field image on the super-resolution grid, either of which may be
-absent, and answers with the rate of events at every pixel and with how sure it is of that rate. It is trained on the
-likelihood of events it was not shown, so it gains nothing by drawing what the data leave open. Published relative:
-Ouyang et al., "Deep learning massively accelerates super-resolution localization microscopy", Nat. Biotechnol. 36,
-460 (2018), doi:10.1038/nbt.4106; the layout, the input, the output and the conditioning are our own.
+absent, and answers with the rate of events at every pixel and with how sure it is of that rate. At every pixel it
+chooses among plain smoothings of the counts and a picture of its own, so that it begins where plain smoothing ends.
+It is trained on the likelihood of events it was not shown, so it gains nothing by drawing what the data leave open.
+Published relative: Ouyang et al., "Deep learning massively accelerates super-resolution localization microscopy",
+Nat. Biotechnol. 36, 460 (2018), doi:10.1038/nbt.4106; layout, input, output and conditioning are our own.
 """
 
 from __future__ import annotations
@@ -28,8 +29,12 @@ SR_PIXEL_SIZE_NM = 20.0
 """Pixel of input and output."""
 SLOPE = 0.1
 EMBEDDING = 64
+SMOOTHINGS = ((1, 1.0), (1, 2.0), (2, 2.0), (4, 2.0), (8, 2.0))
+"""Plain pictures to choose among at every pixel: pixels joined along a side, and Gaussian width in joined pixels."""
 _N_CONDITION = len(STRUCTURE_LABELS) + 5
-_LOG_RANGE = (-9.0, 7.0)
+_N_INPUT = 10 + len(SMOOTHINGS) - 1
+_PRIOR_RANGE = (-9.0, 6.0)
+_CHANGE_RANGE = (-6.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ class DensifyNet(nn.Module):
             nn.Linear(_N_CONDITION, EMBEDDING), nn.LeakyReLU(SLOPE), nn.Linear(EMBEDDING, EMBEDDING)
         )
         self.down = nn.ModuleList(
-            _Conditioned(n_in, n_out) for n_in, n_out in zip((10, *widths[:-1]), widths, strict=True)
+            _Conditioned(n_in, n_out) for n_in, n_out in zip((_N_INPUT, *widths[:-1]), widths, strict=True)
         )
         self.down_blocks = nn.ModuleList(_residuals(n, k) for n, k in zip(widths, blocks, strict=True))
         self.join = nn.ModuleList(nn.Conv2d(n_in, n_out, 1) for n_out, n_in in pairwise(widths))
@@ -184,8 +189,9 @@ class DensifyNet(nn.Module):
         self.up_blocks = nn.ModuleList(_residuals(n, k) for n, k in zip(widths[:-1], blocks[:-1], strict=True))
         self.dispersion = nn.Conv2d(widths[0], 1, 1)
         self.spread = nn.Conv2d(widths[0], fine, 1)
-        self.refine = _conv(fine + 1, fine)
-        self.head = nn.Conv2d(fine, 1, 3, padding=1)
+        self.refine = _conv(fine + 1 + len(SMOOTHINGS), fine)
+        # a picture from nothing, how much to trust it and each smoothing, and a change of the result
+        self.head = nn.Conv2d(fine, 3 + len(SMOOTHINGS), 3, padding=1)
         for layer in (self.head, self.dispersion):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
@@ -205,12 +211,18 @@ class DensifyNet(nn.Module):
         """
         code = self.embed(condition_vector(given))
         logs = torch.log1p(given.counts)
+        base = torch.exp(given.log_events_per_um2.float() + 2 * math.log(SR_PIXEL_SIZE_NM / 1000))[
+            :, None, None, None
+        ]
+        plain = smoothed(given.counts, given.mask[:, :1])
+        relative = torch.log1p(plain / base)
         x = torch.cat(
             [
                 F.pixel_unshuffle(logs, 2),
                 F.avg_pool2d(given.widefield, 2),
                 F.avg_pool2d(given.mask, 2),
                 *(_local_density(given.counts, size) for size in (5, 11, 21)),
+                F.avg_pool2d(relative[:, 1:], 2),
             ],
             dim=1,
         )
@@ -223,11 +235,13 @@ class DensifyNet(nn.Module):
             coarse = F.interpolate(self.join[level](x), scale_factor=2, mode="nearest")
             x = self.up_blocks[level](kept[level] + self.up[level](kept[level] + coarse, code))
         fine = F.interpolate(self.spread(x), scale_factor=2, mode="bilinear", align_corners=False)
-        fine = F.leaky_relu(self.refine(torch.cat([fine, logs], dim=1)), SLOPE)
-        base = given.log_events_per_um2 + 2 * math.log(SR_PIXEL_SIZE_NM / 1000)
-        relative = self.head(fine).float().clamp(*_LOG_RANGE)
+        fine = F.leaky_relu(self.refine(torch.cat([fine, logs, relative], dim=1)), SLOPE)
+        raw = self.head(fine).float()
+        prior = base * torch.exp(raw[:, :1].clamp(*_PRIOR_RANGE))
+        trust = torch.softmax(raw[:, 2:], dim=1)
+        mixed = (trust * torch.cat([prior, plain], dim=1)).sum(dim=1, keepdim=True)
         return DensifyOutput(
-            log_rate=base.float()[:, None, None, None] + relative,
+            log_rate=torch.log(mixed + 1e-4 * base) + raw[:, 1:2].clamp(*_CHANGE_RANGE),
             log_dispersion=self.dispersion(x).float().clamp(-6.0, 4.0),
         )
 
@@ -271,6 +285,39 @@ def condition_vector(given: DensifyInput) -> Tensor:
     density = (given.log_events_per_um2 - 3.0) / 2.0
     numbers = torch.stack([share, known.to(share.dtype), density], dim=1)
     return torch.cat([one_hot.to(numbers.dtype), numbers, given.present.to(numbers.dtype)], dim=1)
+
+
+def smoothed(counts: Tensor, mask: Tensor) -> Tensor:
+    """Smooth counts by Gaussians of several widths, over what was measured.
+
+    Parameters
+    ----------
+    counts : Tensor
+        Shape (B, 1, Y, X), multiples of 8.
+    mask : Tensor
+        Shape (B, 1, Y, X), 1 where counts were measured.
+
+    Returns
+    -------
+    Tensor
+        Shape (B, 5, Y, X): mean counts per pixel for each of `SMOOTHINGS`, standard deviations 20 to 320 nm.
+    """
+    both = torch.cat([counts, mask])
+    pictures = []
+    for joined, sigma in SMOOTHINGS:
+        radius = math.ceil(3 * sigma)
+        place = torch.arange(-radius, radius + 1, dtype=both.dtype, device=both.device)
+        window = torch.exp(-0.5 * (place / sigma) ** 2)
+        window = window / window.sum()
+        pooled = F.avg_pool2d(both, joined) if joined > 1 else both
+        pooled = F.conv2d(pooled, window[None, None, :, None], padding=(radius, 0))
+        pooled = F.conv2d(pooled, window[None, None, None, :], padding=(0, radius))
+        top, bottom = pooled.chunk(2)
+        mean = top / bottom.clamp(min=1e-3)
+        if joined > 1:
+            mean = F.interpolate(mean, scale_factor=joined, mode="bilinear", align_corners=False)
+        pictures.append(mean)
+    return torch.cat(pictures, dim=1)
 
 
 def _local_density(counts: Tensor, size: int) -> Tensor:
