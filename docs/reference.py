@@ -7,12 +7,14 @@ import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
+from stormcell.calibration.acquisition_settings import AcquisitionSettings
 from stormcell.cli.settings_options import flag
 from stormcell.cli.verbs import VERBS
 from stormcell.data.columns import COLUMNS
 from stormcell.localization.flags import FLAGS
 from stormcell.physics.camera_presets import PRESETS
 from stormcell.physics.cameras import CameraSettings
+from stormcell.simulation.settings import SimulationSettings
 from stormcell.workflows.options import flat_fields
 from stormcell.workflows.run_record import RUN_RECORD_FIELDS
 
@@ -62,8 +64,37 @@ def files_page() -> str:
             table(("key", "value", "default", "meaning"), settings_rows(CameraSettings, in_flags=False)),
             "### Presets\n\nTaken by `--camera NAME`.\n",
             table(("name", "type", "detail"), presets),
+            "## acquisition.yaml\n\nWritten by `stormcell estimate`, taken by `simulate --like`, `simulate "
+            "--config` and `train --like`; see [Conditions of a movie](../estimate.md).\n",
+            table(("key", "value", "default", "meaning"), acquisition_rows()),
+            "## config.yaml\n\nWritten by `stormcell simulate`, taken by `simulate --config`; keys with a dot are "
+            "nested. `kind` chooses structure and PSF, whose own keys stand in the config that a preset writes.\n",
+            table(("key", "value", "default", "meaning"), nested_rows(SimulationSettings)),
         )
     )
+
+
+def acquisition_rows() -> list[tuple[str, ...]]:
+    """The schema of acquisition.yaml; the camera has its own."""
+    rows = []
+    for name, info in AcquisitionSettings.model_fields.items():
+        kind = "camera.yaml" if name == "camera" else kind_of(info.annotation)
+        rows.append(
+            (f"`{name}`", kind, "needed" if info.is_required() else "", " ".join((info.description or "").split()))
+        )
+    return rows
+
+
+def nested_rows(settings: type[Settings]) -> list[tuple[str, ...]]:
+    """One row for each field under the key it has in a file, with the keys above it."""
+    rows = []
+    for field in flat_fields(settings).values():
+        default = field.default
+        plain = default is None or isinstance(default, bool | int | float | str | tuple)
+        shown = "" if default is None else str(default) if plain else f"kind: {default.kind}"
+        kind = kind_of(field.info.annotation) if plain else "keys by `kind`"
+        rows.append((f"`{'.'.join(field.path)}`", kind, shown, " ".join((field.info.description or "").split())))
+    return rows
 
 
 def columns_page() -> str:

@@ -6,6 +6,7 @@ from .workflows.convert import convert as convert
 from .workflows.demo import demo as demo
 from .workflows.doctor import doctor as doctor
 from .workflows.drift import drift as drift
+from .workflows.estimate import estimate as estimate
 from .workflows.evaluate import evaluate as evaluate
 from .workflows.filter import filter as filter  # noqa: A004 - the verb
 from .workflows.info import info as info

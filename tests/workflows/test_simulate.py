@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from stormcell.calibration.acquisition_settings import AcquisitionSettings
+from stormcell.calibration.simulated_conditions import settings_like
 from stormcell.errors import FormatError, InputError, OutputError, SettingsError
 from stormcell.io.documents import read_yaml, write_yaml
 from stormcell.io.images import read_image
@@ -19,7 +20,7 @@ from stormcell.simulation.movies import simulate_movie
 from stormcell.simulation.presets import simulation_preset
 from stormcell.workflows.psf import psf, read_psf
 from stormcell.workflows.simulate import simulate
-from stormcell.workflows.simulation_config import SimulateVerbSettings, settings_like, simulation_settings
+from stormcell.workflows.simulation_config import SimulateVerbSettings, simulation_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -53,8 +53,13 @@ class AcquisitionEstimate:
         """Look a quantity up by name."""
         return next(quantity for quantity in self.quantities if quantity.name == name)
 
-    def settings(self) -> AcquisitionSettings:
+    def settings(self, record: dict[str, Any] | None = None) -> AcquisitionSettings:
         """Put the values into the form that simulation and training take.
+
+        Parameters
+        ----------
+        record : dict, optional
+            How they were found.
 
         Returns
         -------
@@ -65,18 +70,9 @@ class AcquisitionEstimate:
         values: dict[str, Any] = {q.name: q.value for q in self.quantities if q.name in fields}
         intervals = {q.name: q.interval for q in self.quantities if q.name in fields and q.interval is not None}
         notes = {q.name: q.detail for q in self.quantities if q.detail}
-        return AcquisitionSettings.create(**values, camera=self.camera, intervals=intervals, notes=notes)
-
-    def to_document(self) -> dict[str, Any]:
-        """Convert to plain values for acquisition.yaml.
-
-        Returns
-        -------
-        dict
-            What `AcquisitionSettings` reads back; numbers to six digits.
-        """
-        document: dict[str, Any] = _rounded(self.settings().model_dump(mode="json", exclude_none=False))
-        return document
+        return AcquisitionSettings.create(
+            **values, camera=self.camera, intervals=intervals, notes=notes, record=record or {}
+        )
 
 
 def estimate_acquisition(
@@ -112,8 +108,11 @@ def estimate_acquisition(
     InputError
         The pixel size is impossible, the frames are fewer than 4 or smaller than 8 x 8 px, or carry no noise at all.
     """
-    if not 1 <= camera_pixel_size_nm <= 10_000:
-        msg = f"expected a camera pixel size from 1 to 10000 nm, got {camera_pixel_size_nm}"
+    if not 5 <= camera_pixel_size_nm <= 5_000:
+        msg = (
+            f"pixel_size_nm: expected a camera pixel of 5 to 5000 nm in the sample, got {camera_pixel_size_nm:g}; "
+            "it is the pixel of the chip divided by the magnification"
+        )
         raise InputError(msg)
     known, warnings = _known_camera(camera)
     maps = camera if isinstance(camera, Camera) else None
@@ -159,13 +158,3 @@ def _known_camera(camera: CameraSettings | Camera | None) -> tuple[CameraSetting
         ),
         (),
     )
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    return value

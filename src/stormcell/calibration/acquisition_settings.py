@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from stormcell.settings import Settings
 class AcquisitionSettings(Settings):
     """Conditions of a movie; a quantity that could not be identified is left out (null)."""
 
-    camera_pixel_size_nm: Annotated[float, Field(ge=1, le=10_000)]
+    camera_pixel_size_nm: Annotated[float, Field(ge=5, le=5_000)]
     """Side of a camera pixel in the sample plane [nm]."""
 
     psf_sigma_nm: Annotated[float, Field(ge=5, le=5_000)] | None = None
@@ -57,3 +57,7 @@ class AcquisitionSettings(Settings):
 
     notes: dict[str, str] = Field(default_factory=dict)
     """Where a value came from or why it is missing, by field."""
+
+    record: dict[str, Any] = Field(default_factory=dict)
+    """How the values were found: program version, settings, hash of the movie, warnings, and the distance between
+    simulated and real frames. Nothing reads it back."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stormcell.calibration.fluctuations import temporal_fluctuations
-from stormcell.calibration.frame_sample import sample_frames
+from stormcell.calibration.frame_sample import FrameSample, sample_frames
 from stormcell.calibration.patches import patch_means
 from stormcell.calibration.power_spectrum import measure_spectra
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stormcell.calibration.frame_sample import FrameSample, SampleSettings
+    from stormcell.calibration.frame_sample import SampleSettings
     from stormcell.data.frame_stack import FrameStack
 
     Array = NDArray[Any]
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _QUANTILES = np.linspace(0.01, 0.99, 99)
 _RINGS = np.linspace(0.03, 0.6, 16)
 _NEAR, _FAR = 2.0, 5.0
+_CHANGING = 0.5
+_DARK = 0.05
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class MovieDistance:
         worst = max(parts, key=lambda name: parts[name])
         scale = max(self.itself, 0.05)
         numbers = f"distance {self.total:.2f}, the movie's halves among themselves {self.itself:.2f}"
+        if self.itself > _CHANGING:
+            return f"the movie changes too much over time to be compared with a simulation that does not ({numbers})"
         if self.total < _NEAR * scale:
             return f"the simulated frames look like the real ones ({numbers})"
         degree = "somewhat" if self.total < _FAR * scale else "clearly"
@@ -100,26 +104,52 @@ def movie_distance(real: FrameStack, simulated: FrameStack, settings: SampleSett
         Intensity histogram, power spectrum, local variance.
     """
     first, second = sample_frames(real, settings), sample_frames(simulated, settings)
-    middle = first.n_frames // 2
-    itself = _distances(_features(first, slice(0, middle)), _features(first, slice(middle, None)))
-    parts = _distances(_features(first), _features(second))
-    return MovieDistance(*parts, itself=float(np.mean(itself)))
+    return distance_between(first, look_of(first), look_of(second))
 
 
 @dataclass(frozen=True)
-class _Features:
-    """What two movies are compared by."""
+class Look:
+    """What movies are compared by.
+
+    Parameters
+    ----------
+    grey : ndarray
+        Quantiles 0.01 to 0.99 of the grey values.
+    spread : float
+        Standard deviation of the grey values.
+    frequencies : ndarray
+        Middle of each ring of spatial frequencies, cycles per pixel.
+    log_spectrum : ndarray
+        Logarithm of the power of the fluctuations in each ring; NaN in an empty one.
+    log_variance : ndarray
+        Logarithm of quantiles of the variance in time of patches of 8 x 8 px, each with 5 % of the mean added.
+    """
 
     grey: Array
     spread: float
+    frequencies: Array
     log_spectrum: Array
     log_variance: Array
 
 
-def _features(sample: FrameSample, frames: slice | None = None) -> _Features:
+def look_of(sample: FrameSample, frames: slice | None = None) -> Look:
+    """Describe what a movie looks like.
+
+    Parameters
+    ----------
+    sample : FrameSample
+        Tiles of the movie.
+    frames : slice, optional
+        Only these frames of the sample.
+
+    Returns
+    -------
+    Look
+        Histogram, power spectrum, local variance.
+    """
     if frames is not None:
         part = sample.block[frames]
-        sample = type(sample)(sample.tiles[:, frames], part - part[0])
+        sample = FrameSample(sample.tiles[:, frames], part - part[0])
     fluctuations = temporal_fluctuations(sample)
     spectra = measure_spectra(fluctuations, sample)
     power, radius = spectra.power.mean(axis=0), np.hypot(spectra.ky, spectra.kx)
@@ -128,15 +158,37 @@ def _features(sample: FrameSample, frames: slice | None = None) -> _Features:
         ring = (radius >= low) & (radius < high) & (spectra.weight > 0)
         rings.append(np.log(max(float(power[ring].mean()), 1e-12)) if ring.any() else np.nan)
     variance = patch_means((fluctuations.values**2).mean(axis=1))
-    return _Features(
+    return Look(
         np.quantile(sample.tiles, _QUANTILES),
         float(sample.tiles.std()),
+        0.5 * (_RINGS[1:] + _RINGS[:-1]),
         np.array(rings),
-        np.log(np.maximum(np.quantile(variance, _QUANTILES[::7]), 1e-12)),
+        # how dark the darkest patches are does not matter
+        np.log(np.quantile(variance, _QUANTILES[::7]) + _DARK * float(variance.mean()) + 1e-12),
     )
 
 
-def _distances(a: _Features, b: _Features) -> tuple[float, float, float]:
+def distance_between(sample: FrameSample, real: Look, simulated: Look) -> MovieDistance:
+    """Compare two looks.
+
+    Parameters
+    ----------
+    sample : FrameSample
+        The real movie; its halves are compared too.
+    real, simulated : Look
+        Of the real and the simulated movie.
+
+    Returns
+    -------
+    MovieDistance
+        Intensity histogram, power spectrum, local variance.
+    """
+    middle = sample.n_frames // 2
+    itself = _distances(look_of(sample, slice(0, middle)), look_of(sample, slice(middle, None)))
+    return MovieDistance(*_distances(real, simulated), itself=float(np.mean(itself)))
+
+
+def _distances(a: Look, b: Look) -> tuple[float, float, float]:
     spectrum = (a.log_spectrum - b.log_spectrum)[np.isfinite(a.log_spectrum) & np.isfinite(b.log_spectrum)]
     return (
         float(np.mean(np.abs(a.grey - b.grey))) / max(a.spread, 1e-9),

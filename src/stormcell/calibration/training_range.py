@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stormcell.calibration.optics_like import (
+    WIDEST_APERTURE,
+    aperture_for,
+    diffraction_tail,
+    sigma_for,
+    wavelength_for,
+)
 from stormcell.errors import InputError
 from stormcell.physics.psf.random_bank import RandomBankSettings
 from stormcell.simulation.training_settings import TrainingFrameSettings
@@ -24,16 +31,6 @@ _WIDER_GAIN = 1.2
 _DENSER = 3.0
 _LEAST_DENSITY = 1.0
 _SIGMA_LIMITS_PX = (0.4, 3.0)
-
-_APERTURES = np.array([0.4, 0.7, 1.0, 1.2, 1.3, 1.4, 1.49])
-_SIGMA_PER_AIRY = np.array([0.213, 0.217, 0.223, 0.230, 0.237, 0.249, 0.263])
-"""Best-fit Gaussian's sigma over wavelength / NA, median of `random_bank`'s spots without aberrations and halo."""
-_DIFFRACTION_TAIL = np.array([0.12, 0.13, 0.15, 0.17, 0.20, 0.24, 0.26])
-"""Share of their light that this Gaussian misses."""
-_WIDEST_WITH_TAIL_PX = 1.5
-"""Beyond this sigma the 7 x 7 px window ends before the first ring: the tail no longer tells the kind of spot."""
-_USUAL_WAVELENGTH_NM = 610.0
-_WAVELENGTHS_NM = (400.0, 850.0)
 
 
 @dataclass(frozen=True)
@@ -179,20 +176,13 @@ def _psfs(acquisition: AcquisitionSettings) -> dict[str, Any]:
 
 def _optics(sigma_nm: float, range_nm: Range) -> dict[str, Any]:
     """Choose apertures and wavelengths whose spots are as wide as the movie's."""
-    aperture = _aperture(sigma_nm)
-    ratio = aperture / float(np.interp(aperture, _APERTURES, _SIGMA_PER_AIRY))
-    low, high = (float(np.clip(end * ratio, *_WAVELENGTHS_NM)) for end in range_nm)
-    if high / ratio < range_nm[0] or low / ratio > range_nm[1]:
+    aperture = aperture_for(sigma_nm)
+    low, high = (wavelength_for(end, aperture) for end in range_nm)
+    if sigma_for(aperture, high) < range_nm[0] or sigma_for(aperture, low) > range_nm[1]:
         # no objective makes such a spot: beads, defocus or an odd pixel size
         return {"gaussian_share": 1.0}
     # aberrations widen a spot by a few per cent
-    return {"na": (0.98 * aperture, min(1.02 * aperture, _APERTURES[-1])), "wavelength_nm": (low, 0.98 * high)}
-
-
-def _aperture(sigma_nm: float) -> float:
-    """Find the numerical aperture that makes such a spot at a usual wavelength."""
-    widths = _SIGMA_PER_AIRY * _USUAL_WAVELENGTH_NM / _APERTURES
-    return float(np.interp(sigma_nm, widths[::-1], _APERTURES[::-1]))
+    return {"na": (0.98 * aperture, min(1.02 * aperture, WIDEST_APERTURE)), "wavelength_nm": (low, 0.98 * high)}
 
 
 def _tail(acquisition: AcquisitionSettings) -> dict[str, Any]:
@@ -200,10 +190,10 @@ def _tail(acquisition: AcquisitionSettings) -> dict[str, Any]:
     tail = _interval(acquisition, "tail_fraction")
     if tail is None or acquisition.tail_fraction is None or acquisition.psf_sigma_nm is None:
         return {}
-    usual = float(np.interp(_aperture(acquisition.psf_sigma_nm), _APERTURES, _DIFFRACTION_TAIL))
-    halo = float(np.clip(tail[1] - 0.5 * usual, 0.1, 0.5))
-    if acquisition.psf_sigma_nm > _WIDEST_WITH_TAIL_PX * acquisition.camera_pixel_size_nm:
-        return {"halo_fraction": (0.0, halo)}
+    usual = diffraction_tail(acquisition.psf_sigma_nm, acquisition.camera_pixel_size_nm)
+    halo = (0.0, float(np.clip(tail[1] - 0.5 * (usual or 0.0), 0.1, 0.5)))
+    if usual is None:
+        return {"halo_fraction": halo}
     # all Gaussians without a tail, few with that of a diffraction spot; never none and never all
     share = float(np.clip(1 - acquisition.tail_fraction / usual, 0.1, 0.8))
-    return {"halo_fraction": (0.0, halo), "gaussian_share": share}
+    return {"halo_fraction": halo, "gaussian_share": share}

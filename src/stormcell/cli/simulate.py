@@ -52,7 +52,7 @@ VERB = Verb(
     settings=SimulateVerbSettings,
     extras=(
         Extra("config", "A config.yaml in place of a preset; `simulate` writes one beside every movie."),
-        Extra("like", "An acquisition.yaml from `stormcell estimate`: the conditions of a real movie."),
+        Extra("like", "An acquisition.yaml from `stormcell estimate`, or a movie: its conditions."),
     ),
     output="Folder for movie, truth, wide-field image and config. [default: simulation]",
 )

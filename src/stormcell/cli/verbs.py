@@ -34,6 +34,7 @@ _ALL = (
     VerbEntry("link", "Merge the localizations of one burst over consecutive frames.", _TABLES),
     VerbEntry("filter", "Keep the rows for which an expression holds.", _TABLES),
     VerbEntry("convert", "Write a table or a movie in another format.", _TABLES),
+    VerbEntry("estimate", "Read PSF, photons, background, density, on-time and gain from a movie.", _SIMULATE),
     VerbEntry("simulate", "Make a movie with its truth: structure, blinking, PSF, background, camera.", _SIMULATE),
     VerbEntry("psf", "Measure the PSF from beads or from sparse spots.", _SIMULATE),
     VerbEntry("info", "Say what is inside a file.", _LOOK),

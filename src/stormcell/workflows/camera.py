@@ -73,6 +73,69 @@ class _Findings:
         self.known[name] = Quantity(name, value, _UNITS[name], source, detail)
 
 
+@dataclass(frozen=True)
+class KnownMovie:
+    """What is known about a movie's pixels without looking at them.
+
+    Parameters
+    ----------
+    camera_pixel_size_nm : float
+        Side of a pixel in the sample plane.
+    camera : CameraSettings
+        What was given or read; the rest is not set.
+    quantities : tuple of Quantity
+        Every known value with its source.
+    warnings : tuple of str
+        Plain sentences on what was contradictory or assumed.
+    """
+
+    camera_pixel_size_nm: float
+    camera: CameraSettings
+    quantities: tuple[Quantity, ...]
+    warnings: tuple[str, ...]
+
+
+def known_of_movie(stack: FrameStack, settings: MovieSettings) -> KnownMovie:
+    """Collect what is given or read of pixel size and camera; nothing is estimated but the camera type assumed.
+
+    Parameters
+    ----------
+    stack : FrameStack
+        The movie with what its file says.
+    settings : MovieSettings
+        What the user says; it wins.
+
+    Returns
+    -------
+    KnownMovie
+        Pixel size, camera, the source of every value, and warnings.
+
+    Raises
+    ------
+    MissingQuantityError
+        The pixel size was neither given nor found.
+    SettingsError
+        Values contradict each other, or the camera file or preset is unknown.
+    """
+    pixel_size, described, findings = _gather(stack, settings)
+    return KnownMovie(
+        float(pixel_size.value or 0),
+        _settings(described, findings),
+        (pixel_size, *(findings.known[name] for name in _UNITS if name in findings.known)),
+        tuple(findings.warnings),
+    )
+
+
+def _gather(stack: FrameStack, settings: MovieSettings) -> tuple[Quantity, CameraSettings | None, _Findings]:
+    pixel_size, pixel_warnings = _pixel_size(stack, settings)
+    described, origin = _described_camera(settings.camera)
+    findings = _Findings(warnings=pixel_warnings)
+    for name in _UNITS:
+        _find(name, stack, settings, described, origin, findings)
+    _settle_type(findings)
+    return pixel_size, described, findings
+
+
 def resolve_movie(stack: FrameStack, settings: MovieSettings) -> MovieContext:
     """Find out pixel size and camera of a movie.
 
@@ -95,12 +158,7 @@ def resolve_movie(stack: FrameStack, settings: MovieSettings) -> MovieContext:
     SettingsError
         Values contradict each other, or the camera file or preset is unknown.
     """
-    pixel_size, pixel_warnings = _pixel_size(stack, settings)
-    described, origin = _described_camera(settings.camera)
-    findings = _Findings(warnings=pixel_warnings)
-    for name in _UNITS:
-        _find(name, stack, settings, described, origin, findings)
-    _settle_type(findings)
+    pixel_size, described, findings = _gather(stack, settings)
     maps = {name for name, key in _MAPS.items() if getattr(described, key, None)}
     known = _settings(described, findings)
     if known.missing or findings.known.get("gain_e_per_adu", _NOBODY).source == "given":
@@ -201,6 +259,24 @@ def _settings(described: CameraSettings | None, findings: _Findings) -> CameraSe
     values: dict[str, Any] = described.model_dump(exclude_unset=True) if described is not None else {}
     values |= {key: quantity.value for key, quantity in findings.known.items()}
     return CameraSettings.create(**values)
+
+
+def read_camera(settings: CameraSettings, name: str | None) -> Camera:
+    """Build a camera whose maps lie beside the file that names them.
+
+    Parameters
+    ----------
+    settings : CameraSettings
+        Nothing missing.
+    name : str or None
+        The camera file, where there is one.
+
+    Returns
+    -------
+    Camera
+        Ready to convert.
+    """
+    return _build(settings, name)
 
 
 def _build(settings: CameraSettings, name: str | None) -> Camera:

@@ -88,7 +88,7 @@ def simulate(
     config : path or SimulationSettings, optional
         A config.yaml in place of a preset.
     like : path, optional
-        An acquisition.yaml: the conditions of a real movie.
+        An acquisition.yaml, or a movie to estimate it from: the conditions of a real movie.
     overwrite : bool
         Whether existing files may be replaced.
     progress : callable, optional

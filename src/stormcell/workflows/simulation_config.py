@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,12 +11,8 @@ from stormcell.errors import SettingsError
 from stormcell.settings import Settings
 
 if TYPE_CHECKING:
-    from stormcell.calibration.acquisition_settings import AcquisitionSettings
     from stormcell.simulation.settings import SimulationSettings
     from stormcell.workflows.opening import PathLike
-
-_HALO_PER_TAIL = 1.14
-"""Share of a wide halo that leaves a Gaussian fit short by one."""
 
 
 class SimulateVerbSettings(Settings):
@@ -64,9 +59,10 @@ def simulation_settings(
     wanted : SimulateVerbSettings
         Preset and single values.
     config : path or SimulationSettings, optional
-        A config.yaml, or its content, in place of a preset.
+        A config.yaml, or its content, in place of a preset; an acquisition.yaml here counts as `like`.
     like : path, optional
-        An acquisition.yaml as `stormcell estimate` writes it; its values replace those of the preset or config.
+        An acquisition.yaml as `stormcell estimate` writes it, or a movie; its conditions replace those of the preset
+        or config.
 
     Returns
     -------
@@ -88,14 +84,17 @@ def simulation_settings(
         raise SettingsError(msg)
     if isinstance(config, SimulationSettings):
         settings = config
+    elif config is not None and like is None and _is_acquisition(config):
+        settings, like = simulation_preset("microtubules-dense"), config
     elif config is not None:
         settings = SimulationSettings.create(**_mapping(config))
     else:
         settings = simulation_preset(wanted.preset or "microtubules-dense")
     if like is not None:
-        from stormcell.calibration.acquisition_settings import AcquisitionSettings
+        from stormcell.calibration.simulated_conditions import settings_like
+        from stormcell.workflows.estimate import acquisition_like
 
-        settings = settings_like(AcquisitionSettings.create(**_mapping(like)), settings)
+        settings = settings_like(acquisition_like(like, pixel_size_nm=wanted.pixel_size_nm), settings)
     return settings.replace(**_changes(wanted, settings))
 
 
@@ -107,6 +106,11 @@ def _mapping(path: PathLike) -> dict[str, Any]:
         msg = f"expected settings by name in {path}, got {type(content).__name__}; see `stormcell simulate --help`"
         raise SettingsError(msg)
     return content
+
+
+def _is_acquisition(path: PathLike) -> bool:
+    """Tell an acquisition.yaml from a config.yaml: only the former speaks of what was found in a movie."""
+    return "photons_mean" in _mapping(path)
 
 
 def _changes(wanted: SimulateVerbSettings, settings: SimulationSettings) -> dict[str, Any]:
@@ -153,60 +157,3 @@ def _psf(name: str) -> Any:
         msg = f"psf: {name} is not a PSF; expected an .npz file or one of {', '.join(PSFS)}"
         raise SettingsError(msg)
     return PSFS[name]
-
-
-def settings_like(acquisition: AcquisitionSettings, base: SimulationSettings) -> SimulationSettings:
-    """Take over the conditions of a real movie.
-
-    Parameters
-    ----------
-    acquisition : AcquisitionSettings
-        What `stormcell estimate` found; what it could not find keeps the value of `base`.
-    base : SimulationSettings
-        Structure, labelling, frames and everything that a movie does not tell.
-
-    Returns
-    -------
-    SimulationSettings
-        The same sample under the conditions of the movie.
-
-    Notes
-    -----
-    A tail becomes a wide halo round a Gaussian: the same share of light is missed, the rings of a real spot are not
-    drawn. A measured PSF (`stormcell psf`) holds them.
-    """
-    from stormcell.physics.psf.settings import GaussianPSFSettings
-
-    a = acquisition
-    changes: dict[str, Any] = {"camera_pixel_size_nm": a.camera_pixel_size_nm}
-    if a.psf_sigma_nm is not None:
-        halo = min(0.5, max(0.0, (a.tail_fraction or 0.0) * _HALO_PER_TAIL))
-        changes["psf"] = GaussianPSFSettings(
-            sigma_nm=a.psf_sigma_nm,
-            ellipticity=min(0.5, a.psf_ellipticity or 0.0),
-            angle_rad=a.psf_angle_rad or 0.0,
-            halo_fraction=halo,
-        )
-    if a.background_photons is not None:
-        structure = base.background.structure if a.background_structure is None else min(2.0, a.background_structure)
-        changes["background"] = base.background.replace(
-            photons=a.background_photons, structure=structure, blobs=0.0, photons_per_density=0.0
-        )
-    changes["blinking"] = base.blinking.replace(**_blinking_like(a))
-    if a.camera is not None and not a.camera.missing:
-        changes["camera"] = a.camera
-    return base.replace(**changes)
-
-
-def _blinking_like(a: AcquisitionSettings) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    on = a.on_time_frames or 0.5
-    changes["mean_on_frames"] = on
-    if a.density_per_um2:
-        # on in a frame is not on at a moment: an event of mean length t touches t + 1 frames
-        changes |= {"density_per_um2": a.density_per_um2 * on / (on + 1), "mean_off_frames": None}
-    if a.photons_mean is not None:
-        changes["photons"] = a.photons_mean * (on + 1) / on
-    if a.photon_log_spread is not None:
-        changes["photon_spread"] = min(2.0, a.photon_log_spread)
-    return {name: value for name, value in changes.items() if value is None or math.isfinite(value)}
