@@ -12,12 +12,15 @@ from .workflows.filter import filter as filter  # noqa: A004 - the verb
 from .workflows.info import info as info
 from .workflows.link import link as link
 from .workflows.localize import localize as localize
+from .workflows.models import models as models
 from .workflows.psf import psf as psf
 from .workflows.read import read as read
+from .workflows.reconstruct import reconstruct as reconstruct
 from .workflows.render import render as render
 from .workflows.rerun import rerun as rerun
 from .workflows.run import run as run
 from .workflows.simulate import simulate as simulate
+from .workflows.train import train as train
 from .workflows.write import write as write
 
 __version__: str

@@ -69,6 +69,8 @@ class Extra:
     name: str
     help: str
     is_required: bool = False
+    flag: str | None = None
+    """How it is typed, where its name would be a word of Python."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def _own_parameters(verb: Verb) -> list[inspect.Parameter]:
         shown = typer.Argument(metavar=argument.name.upper(), help=argument.help)
         parameters.append(_path_parameter(argument.name, shown, argument.is_required))
     for extra in verb.extras:
-        option = typer.Option(flag(extra.name), metavar="FILE", help=extra.help)
+        option = typer.Option(extra.flag or flag(extra.name), metavar="FILE", help=extra.help)
         parameters.append(_path_parameter(extra.name, option, extra.is_required))
     if verb.output:
         option = typer.Option("-o", "--output", metavar="PATH", help=verb.output)

@@ -69,6 +69,8 @@ class DeepStormTrainingSettings(Settings):
     """Share of the patches held out."""
     batch_size: int = Field(16, ge=1)
     """Patches in a step."""
+    example_frames: int = Field(40, ge=1)
+    """Frames of the example that is reconstructed and scored after training."""
     trainer: TrainerSettings = TrainerSettings(
         steps=100 * _STEPS_PER_EPOCH,
         decay_steps=0,

@@ -1,0 +1,296 @@
+"""train: make a network for one's own microscope, from simulation, from a movie's conditions, or from own data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from stormcell.errors import InputError, OutputError
+from stormcell.workflows.movie_settings import MovieSettings
+from stormcell.workflows.options import build_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stormcell.learning.model_folder import ModelCard
+    from stormcell.learning.own_frames import OwnFrames
+    from stormcell.learning.training_request import TrainingRequest
+    from stormcell.settings import Settings
+    from stormcell.workflows.opening import PathLike
+
+_YAML = (".yaml", ".yml")
+_MOVIES = (".tif", ".tiff", ".raw", ".npy", ".mat")
+_TABLES = (".csv", ".parquet", ".hdf5", ".h5", ".txt")
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """A network that can be trained.
+
+    Parameters
+    ----------
+    name : str
+        What users type.
+    about : str
+        One line of help.
+    recipe : str
+        "module:class" of its settings; loaded when needed, because it brings the trainer along.
+    train : str
+        "module:function" that takes a `TrainingRequest` with such settings, trains, writes the model folder (card,
+        weights, curves.png, preview.png) and returns the card.
+    takes_frames : bool
+        Whether its own data are frames with a table of true positions, which are opened for it.
+    """
+
+    name: str
+    about: str
+    recipe: str
+    train: str
+    takes_frames: bool = False
+
+    def load(self) -> tuple[type[Settings], Callable[[TrainingRequest[Any]], ModelCard]]:
+        """Import the recipe's settings and the function that trains.
+
+        Returns
+        -------
+        tuple
+            Both.
+        """
+        recipe, function = (self._find(place) for place in (self.recipe, self.train))
+        return recipe, function
+
+    @staticmethod
+    def _find(place: str) -> Any:
+        module, _, name = place.partition(":")
+        return getattr(import_module(module), name)
+
+
+_ALL = (
+    TrainingTask(
+        "dense",
+        "localization of overlapping emitters",
+        "stormcell.learning.dense_training:DenseTrainingSettings",
+        "stormcell.learning.dense_task:train_dense_model",
+        takes_frames=True,
+    ),
+    TrainingTask(
+        "deepstorm",
+        "Deep-STORM as published in 2018",
+        "stormcell.learning.deepstorm_training:DeepStormTrainingSettings",
+        "stormcell.learning.deepstorm_task:train_deepstorm_model",
+        takes_frames=True,
+    ),
+)
+
+TASKS: dict[str, TrainingTask] = {task.name: task for task in _ALL}
+"""Every network that can be trained, by name."""
+
+
+class TrainVerbSettings(MovieSettings):
+    """How a network is trained; camera and pixel size are those of the movie after `--like`, or of the own frames."""
+
+    steps: Annotated[int, Field(ge=1)] | None = None
+    """Optimizer steps in all; the recipe's own number without it. The last quarter lowers the learning rate."""
+
+    name: str | None = None
+    """Name of the model in its card; without it the name of the folder."""
+
+    resume: bool = False
+    """Go on from the last checkpoint in the output folder."""
+
+    seed: Annotated[int, Field(ge=0)] | None = None
+    """Seed of weights and data; the recipe's own without it."""
+
+
+def train(
+    task: str,
+    settings: TrainVerbSettings | None = None,
+    *,
+    output: PathLike,
+    like: PathLike | None = None,
+    data: PathLike | None = None,
+    start: PathLike | None = None,
+    config: PathLike | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> ModelCard:
+    """Train a network and write it as a model folder.
+
+    Parameters
+    ----------
+    task : str
+        Which network: dense, deepstorm or annapalm.
+    settings : TrainVerbSettings, optional
+        How; or give fields as options, for example `steps=2000`.
+    output : path
+        The model folder: card, weights, curves, previews.
+    like : path, optional
+        A movie, or the acquisition.yaml of `estimate`: train for its conditions.
+    data : path, optional
+        Folder with own training data; see the page on training.
+    start : path, optional
+        A model to start from (fine-tuning): its folder, or the name of a shipped one.
+    config : path, optional
+        YAML with fields of the task's recipe.
+    overwrite : bool
+        Whether an existing model may be replaced.
+    **options : object
+        Fields of the settings by name.
+
+    Returns
+    -------
+    ModelCard
+        The card of the trained model.
+
+    Raises
+    ------
+    InputError
+        The task is unknown, an input is missing or impossible, or a model exists.
+    """
+    wanted = build_settings(TrainVerbSettings, settings, options)
+    if task not in TASKS:
+        msg = f"expected one of {', '.join(TASKS)} to train, got {task}"
+        raise InputError(msg)
+    require_trainer()
+    recipe_class, function = TASKS[task].load()
+    from stormcell.learning.training_request import TrainingRequest
+
+    folder = _prepare(Path(output), overwrite=overwrite, resume=wanted.resume)
+    acquisition, movie, camera = _conditions(like, wanted)
+    request = TrainingRequest(
+        folder=folder,
+        name=wanted.name or folder.resolve().name,
+        recipe=_recipe(recipe_class, config, wanted),
+        like=acquisition,
+        movie=movie,
+        camera=camera,
+        data=None if data is None else Path(data),
+        own=None if data is None or not TASKS[task].takes_frames else open_own_frames(Path(data), wanted),
+        start=None if start is None else str(start),
+        resume=wanted.resume,
+    )
+    return function(request)
+
+
+def require_trainer() -> None:
+    """Refuse in words where the packages for training are not installed.
+
+    Raises
+    ------
+    InputError
+        They are missing.
+    """
+    try:
+        import_module("stormcell.learning.training")
+    except ModuleNotFoundError as error:
+        msg = f"training needs the package {error.name}; install it with pip install 'stormcell[train]'"
+        raise InputError(msg) from error
+
+
+def _prepare(folder: Path, *, overwrite: bool, resume: bool) -> Path:
+    from stormcell.io.writing import make_folder
+    from stormcell.learning.model_folder import CARD_FILE
+    from stormcell.learning.training_request import CURVES_FOLDER
+
+    if (folder / CARD_FILE).exists() and not (overwrite or resume):
+        msg = f"{folder} already holds a model; pass --overwrite to replace it, --resume to go on, or another folder"
+        raise OutputError(msg)
+    if (folder / CURVES_FOLDER).exists() and not (overwrite or resume):
+        msg = f"{folder} holds an unfinished training; pass --resume to go on, or --overwrite to begin anew"
+        raise OutputError(msg)
+    make_folder(folder)
+    return folder
+
+
+def _recipe(recipe_class: type[Settings], config: PathLike | None, wanted: TrainVerbSettings) -> Any:
+    values: dict[str, Any] = {}
+    if config is not None:
+        from stormcell.io.documents import read_yaml
+
+        content = read_yaml(config)
+        if not isinstance(content, dict):
+            msg = f"expected fields of a recipe by name in {config}, got {type(content).__name__}"
+            raise InputError(msg)
+        values = content
+    if wanted.seed is not None:
+        values["seed"] = wanted.seed
+    if wanted.steps is not None:
+        trainer = dict(values.get("trainer") or {})
+        trainer |= {
+            "steps": wanted.steps,
+            "decay_steps": wanted.steps // 4,
+            "warmup_steps": min(200, wanted.steps // 20),
+            "validation_every": max(1, min(1000, wanted.steps // 10)),
+        }
+        values["trainer"] = trainer
+    return recipe_class.create(**values)
+
+
+def _conditions(like: PathLike | None, wanted: TrainVerbSettings) -> tuple[Any, Any, Any]:
+    """Read the conditions of a movie, or of the file that says them; and the movie itself."""
+    if like is None:
+        return None, None, None
+    if Path(like).suffix.lower() in _YAML:
+        from stormcell.calibration.acquisition_settings import AcquisitionSettings
+        from stormcell.io.documents import read_yaml
+
+        content = read_yaml(like)
+        if not isinstance(content, dict):
+            msg = f"expected an acquisition.yaml written by stormcell estimate, got {like}"
+            raise InputError(msg)
+        return AcquisitionSettings.create(**content), None, None
+    from stormcell.calibration.acquisition import estimate_acquisition
+    from stormcell.workflows.camera import resolve_movie
+    from stormcell.workflows.opening import open_stack
+
+    stack = open_stack(like, wanted)
+    context = resolve_movie(stack, wanted)
+    estimate = estimate_acquisition(stack, context.camera, context.camera_pixel_size_nm)
+    return estimate.settings(), stack, context.camera
+
+
+def open_own_frames(folder: Path, settings: MovieSettings) -> OwnFrames:
+    """Open a folder with one movie and one table of the true positions of its emitters.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    settings : MovieSettings
+        Pixel size and camera of the movie, where its file does not say.
+
+    Returns
+    -------
+    OwnFrames
+        Both, checked to belong together.
+
+    Raises
+    ------
+    InputError
+        There is not one of each.
+    """
+    from stormcell.learning.own_frames import OwnFrames
+    from stormcell.workflows.camera import resolve_movie
+    from stormcell.workflows.opening import open_stack, open_table
+
+    if not folder.is_dir():
+        msg = f"expected a folder with a movie and a table of true positions, got {folder}"
+        raise InputError(msg)
+    movie, table = (_only(folder, endings, what) for endings, what in ((_MOVIES, "movie"), (_TABLES, "table")))
+    stack = open_stack(movie, settings)
+    context = resolve_movie(stack, settings)
+    size = context.camera_pixel_size_nm
+    return OwnFrames(stack, context.camera, size, open_table(table, size))
+
+
+def _only(folder: Path, endings: tuple[str, ...], what: str) -> Path:
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in endings)
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        msg = f"expected one {what} ({', '.join(endings)}) in {folder}, got {names}; keep one of each in it"
+        raise InputError(msg)
+    return found[0]
