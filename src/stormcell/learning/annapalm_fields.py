@@ -109,8 +109,10 @@ def simulate_field(settings: FieldSettings, seed: int, index: int) -> EmitterFie
     if rng.random() < settings.hole_share:
         plane = _cut_holes(plane, name, settings.side_nm, rng)
     plane = plane[rng.random(len(plane)) < _uneven(plane, settings.side_nm, rng)]
-    # a fluorophore bleaches at random, so that the number of its events is geometric: a gamma-distributed mean
-    events = events_each * rng.gamma(1.0, 1.0, len(plane))
+    # fluorophores that bleach at random have a geometric number of events: a gamma-distributed mean of shape 1;
+    # sites that exchange their labels differ less
+    shape = log_uniform(rng, 1, 10)
+    events = events_each * rng.gamma(shape, 1 / shape, len(plane))
     inside = np.all((plane > -_RIM_NM) & (plane < settings.side_nm + _RIM_NM), axis=1)
     x_nm, y_nm = (np.ascontiguousarray(plane[inside, k], np.float32) for k in (0, 1))
     levels = _widefield_levels(x_nm, y_nm, settings.side_nm)
@@ -119,7 +121,8 @@ def simulate_field(settings: FieldSettings, seed: int, index: int) -> EmitterFie
 
 def _emitters(settings: FieldSettings, name: str, rng: np.random.Generator) -> tuple[NDArray[np.float64], float]:
     """Positions (N, 2) and the mean number of events of an emitter."""
-    events_each = log_uniform(rng, 2, 10)
+    # from switchable proteins that are seen once or never, to dyes that come back
+    events_each = log_uniform(rng, 0.5, 10)
     if name == OTHER_STRUCTURE and rng.random() < 0.75:
         parts = [OTHER[int(k)](rng, settings.side_nm) for k in rng.integers(0, len(OTHER), int(rng.integers(1, 3)))]
         return np.concatenate(parts), events_each

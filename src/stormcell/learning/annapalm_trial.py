@@ -1,0 +1,278 @@
+"""Held-out trial of a densify network on simulated fields: the frames it saves, and whether its intervals are right.
+
+Both images are blurred to 20 nm and compared by Pearson's correlation within the structure grown by 200 nm; the
+truth is the noise-free rate, every emitter at its expected number of events, convolved with the localization error.
+Saving is the share of the frames that the best plain smoothing needs for the same score, over the share used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+from stormcell.learning.annapalm_fields import FieldSettings, simulate_field
+from stormcell.learning.annapalm_inference import DensifyInferenceSettings, densify_image, sum_cells
+from stormcell.learning.annapalm_widefield import simulate_widefield
+from stormcell.networks.annapalm import SR_PIXEL_SIZE_NM, STRUCTURE_LABELS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stormcell.learning.annapalm_fields import EmitterField
+    from stormcell.learning.annapalm_inference import DensifyResult
+    from stormcell.learning.annapalm_model import DensifyModel
+
+    Image = NDArray[np.float64]
+
+SIDE_PX = 320
+GRID = np.geomspace(0.005, 1.0, 14)
+"""Shares of the frames at which plain smoothing is scored."""
+SMOOTHINGS_PX = (0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0)
+MODES = ("both", "sparse", "widefield")
+_MARGIN_PX = 24
+_FALSE_SHARE = 0.02
+_GROWN_PX = 10.0
+_FOREGROUND_EVENTS = 0.3
+_LEAST_EVENTS_PER_UM2 = 30.0
+
+
+@dataclass(frozen=True)
+class TrialField:
+    """A simulated field with its truth.
+
+    Parameters
+    ----------
+    field : EmitterField
+        Its emitters.
+    truth : ndarray
+        Shape (S, S), noise-free events per pixel in the whole acquisition.
+    widefield : ndarray
+        Shape (S, S), normalised.
+    inside : ndarray of bool
+        Shape (S, S), the structure grown by 200 nm.
+    precision_nm : float
+        Mean localization error.
+    """
+
+    field: EmitterField
+    truth: Image
+    widefield: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+    precision_nm: float
+
+    def counts(self, share: float, rng: np.random.Generator, false_share: float = _FALSE_SHARE) -> Image:
+        """Draw an acquisition.
+
+        Parameters
+        ----------
+        share : float
+            Share of the frames.
+        rng : numpy.random.Generator
+            Source of randomness.
+        false_share : float
+            False localizations per true one.
+
+        Returns
+        -------
+        ndarray
+            Shape (S, S), events.
+        """
+        n_events = rng.poisson(self.field.events * share)
+        places = np.stack([np.repeat(self.field.x_nm, n_events), np.repeat(self.field.y_nm, n_events)])
+        error = self.precision_nm * np.exp(rng.normal(0, 0.25, places.shape[1]))
+        image = _histogram(places + error * rng.normal(size=places.shape), self.field.side_nm)
+        n_false = rng.poisson(false_share * image.sum())
+        np.add.at(image, tuple(rng.integers(0, SIDE_PX, (2, n_false))), 1)
+        return image
+
+
+def trial_field(structure: str, seed: int, index: int) -> TrialField:
+    """Simulate a field for a trial.
+
+    Parameters
+    ----------
+    structure : str
+        What is in it.
+    seed, index : int
+        Together they decide everything; use a seed that no training used.
+
+    Returns
+    -------
+    TrialField
+        The field with its truth.
+    """
+    rng = np.random.default_rng([seed, index, 5])
+    settings = FieldSettings(shares={structure: 1.0})
+    draws = (simulate_field(settings, seed, 1000 * index + k) for k in range(1000))
+    field = next(one for one in draws if one.events_per_um2 >= _LEAST_EVENTS_PER_UM2)
+    precision_nm = rng.uniform(8, 16)
+    places = np.stack([field.x_nm, field.y_nm])
+    fine = gaussian_filter(_histogram(places, field.side_nm, 2, field.events), 2 * precision_nm / SR_PIXEL_SIZE_NM)
+    truth = fine.reshape(SIDE_PX, 2, SIDE_PX, 2).sum(axis=(1, 3))
+    emitters = _histogram(places, field.side_nm, margin_px=_MARGIN_PX).astype(np.float32)
+    widefield = simulate_widefield(emitters, _MARGIN_PX, field.widefield_levels, SR_PIXEL_SIZE_NM, rng)
+    blurred = gaussian_filter(truth, 1.0)
+    bright = blurred > 0.05 * np.percentile(blurred[blurred > 1e-6], 99)
+    inside = distance_transform_edt(~bright) <= _GROWN_PX
+    return TrialField(field, truth, widefield.astype(np.float32), np.asarray(inside), precision_nm)
+
+
+def try_model(
+    model: DensifyModel, structures: tuple[str, ...], shares: tuple[float, ...], n_fields: int, seed: int
+) -> dict[str, Any]:
+    """Score a network on held-out fields.
+
+    Parameters
+    ----------
+    model : DensifyModel
+        The network.
+    structures : tuple of str
+        What to try.
+    shares : tuple of float
+        Shares of the frames.
+    n_fields : int
+        Fields of each structure.
+    seed : int
+        A seed that no training used.
+
+    Returns
+    -------
+    dict
+        For each structure and share: median saving, mean score and coverage of the 90 % intervals in the foreground,
+        with both channels, the sparse one or the wide-field alone, and the score of the best plain smoothing.
+    """
+    report: dict[str, Any] = {}
+    for structure in structures:
+        rows: dict[str, list[tuple[float, float, float]]] = {}
+        for index in range(n_fields):
+            one = trial_field(structure, seed, index)
+            rng = np.random.default_rng([seed, index, 6])
+            curve = np.array([best_smoothed(one.counts(share, rng), one) for share in GRID])
+            for share in shares:
+                for name, row in _try_share(model, one, share, curve, rng).items():
+                    rows.setdefault(f"{share:g} {name}", []).append(row)
+        report[structure] = {
+            name: {
+                "score": round(float(np.mean([row[0] for row in values])), 3),
+                "saving_median": round(float(np.median([row[1] for row in values])), 2),
+                "coverage_90": round(float(np.mean([row[2] for row in values])), 3),
+            }
+            for name, values in rows.items()
+        }
+    return report
+
+
+def _try_share(
+    model: DensifyModel, one: TrialField, share: float, curve: Image, rng: np.random.Generator
+) -> dict[str, tuple[float, float, float]]:
+    counts = one.counts(share, rng).astype(np.float32)
+    plain = best_smoothed(counts, one)
+    rows = {"best smoothed": (plain, saving(plain, curve) / share, float("nan"))}
+    structure = one.field.structure if one.field.structure in STRUCTURE_LABELS else "unknown"
+    settings = DensifyInferenceSettings(structure=structure, share=share)
+    for mode in MODES:
+        given = (None if mode == "widefield" else counts, None if mode == "sparse" else one.widefield)
+        result = densify_image(model, *given, settings)
+        found = score(result.rate, one)
+        covered = float("nan") if mode == "widefield" else coverage(result, one, share, rng)
+        rows[mode] = (found, saving(found, curve) / share, covered)
+    return rows
+
+
+def score(image: NDArray[np.floating], one: TrialField) -> float:
+    """Correlate an image with the truth within the structure and 200 nm round it.
+
+    Parameters
+    ----------
+    image : ndarray
+        Shape (S, S).
+    one : TrialField
+        With the truth.
+
+    Returns
+    -------
+    float
+        Pearson's correlation of both at 20 nm blur; 0 for an even image.
+    """
+    found, true = (gaussian_filter(np.asarray(i, np.float64), 1.0)[one.inside] for i in (image, one.truth))
+    return float(np.corrcoef(found, true)[0, 1]) if found.std() > 0 else 0.0
+
+
+def best_smoothed(counts: NDArray[np.floating], one: TrialField) -> float:
+    """Score the Gaussian smoothing that scores best.
+
+    Parameters
+    ----------
+    counts : ndarray
+        Shape (S, S).
+    one : TrialField
+        With the truth.
+
+    Returns
+    -------
+    float
+        Its score.
+    """
+    return max(score(gaussian_filter(counts, sigma) if sigma else counts, one) for sigma in SMOOTHINGS_PX)
+
+
+def saving(found: float, curve: Image) -> float:
+    """Find the share of the frames at which plain smoothing reaches a score.
+
+    Parameters
+    ----------
+    found : float
+        The score.
+    curve : ndarray
+        Scores of plain smoothing at the shares of `GRID`.
+
+    Returns
+    -------
+    float
+        Share, within the limits of the grid.
+    """
+    rising = np.maximum.accumulate(curve) + 1e-9 * np.arange(len(curve))
+    return float(np.exp(np.interp(found, rising, np.log(GRID))))
+
+
+def coverage(result: DensifyResult, one: TrialField, share: float, rng: np.random.Generator) -> float:
+    """Work out how often the 90 % interval holds what an independent whole acquisition shows.
+
+    Parameters
+    ----------
+    result : DensifyResult
+        The prediction.
+    one : TrialField
+        With the truth.
+    share : float
+        Share of the frames in the input.
+    rng : numpy.random.Generator
+        Draws the acquisition.
+
+    Returns
+    -------
+    float
+        Share of the foreground's cells of 40 nm.
+    """
+    low, high = result.interval(1.0 / share)
+    shown = sum_cells(one.counts(1.0, rng, 0.0).astype(np.float32))
+    foreground = sum_cells(one.truth.astype(np.float32)) > _FOREGROUND_EVENTS
+    return float(np.mean(((shown >= low) & (shown <= high))[foreground]))
+
+
+def _histogram(
+    places: NDArray[np.floating],
+    side_nm: float,
+    finer: int = 1,
+    weights: NDArray[np.floating] | None = None,
+    margin_px: int = 0,
+) -> Image:
+    """Count or add up positions (x, y) on pixels in the middle of a field."""
+    n = SIDE_PX + 2 * margin_px
+    first = (side_nm - n * SR_PIXEL_SIZE_NM) / 2
+    limits = [first, first + n * SR_PIXEL_SIZE_NM]
+    image, _, _ = np.histogram2d(places[1], places[0], bins=n * finer, range=[limits, limits], weights=weights)
+    return np.asarray(image)
