@@ -119,7 +119,7 @@ def test_false_localizations_come_in_the_stated_number():
         # an empty part of the field gets as many as the others
         base += max(pairs[0].counts.sum(), pairs[0].events_per_um2 * 2.56**2)
         extra += (pairs[1].counts - pairs[0].counts).sum()
-    assert extra / base == pytest.approx(0.05, abs=4 * np.sqrt(0.05 / base))
+    assert extra / base == pytest.approx(0.05, abs=4 * math.sqrt(0.05 / base))
 
 
 @pytest.mark.parametrize("name", [*STRUCTURE_LABELS[:-1], "other"])
