@@ -39,3 +39,14 @@ def test_learning_rate_warms_up_holds_and_falls_to_zero():
     assert factors[0] == pytest.approx(0.1)
     assert factors[10:79] == [1.0] * 69
     assert factors[99] == pytest.approx(1 / 21)
+
+
+def test_the_last_steps_teach_the_neighbouring_frames(tmp_path):
+    def largest(neighbour_steps, folder):
+        settings = recipe(8, ema_decay=0.5, matrix_learning_rate=2e-3).replace(
+            neighbour_steps=neighbour_steps, widths=(16, 16, 16)
+        )
+        return float(train_dense(folder, settings).before.weight.abs().max())
+
+    assert largest(0, tmp_path / "single") == 0.0
+    assert largest(4, tmp_path / "with") > 0.0

@@ -45,6 +45,8 @@ class DenseDataSettings(Settings):
     """Standard deviation of the error of the PSF descriptor, in units of its spread over the family."""
     noise_scale_error: float = Field(0.08, ge=0)
     """Standard deviation of the logarithm of the error of the measured variance per electron."""
+    hidden_neighbours: float = Field(0.4, ge=0, le=1)
+    """Share of three-frame samples whose neighbouring frames are withheld, so that one network serves both inputs."""
     read_variance_error: float = Field(0.3, ge=0)
     """Standard deviation of the logarithm of the error of the read-noise variance."""
 
@@ -97,8 +99,14 @@ class DenseData:
         descriptor = self._describe(raw)
         told = descriptor + settings.told_noise * normal(*descriptor.shape)
         is_told = torch.rand(batch_size, generator=generator).to(told.device) < settings.told_share
+        frames = raw.frames_e / scale[:, None, None, None]
+        if frames.shape[1] > 1:
+            is_hidden = torch.rand(batch_size, generator=generator).to(frames.device) < settings.hidden_neighbours
+            middle = frames.shape[1] // 2
+            kept = torch.arange(frames.shape[1], device=frames.device) == middle
+            frames = frames.masked_fill((is_hidden[:, None] & ~kept)[:, :, None, None], float("nan"))
         return DenseBatch(
-            frames=raw.frames_e / scale[:, None, None, None],
+            frames=frames,
             read_variance_e2=variance[:, None],
             condition=torch.where(is_told[:, None], told, torch.full_like(told, float("nan"))),
             emitters=EmitterBatch(

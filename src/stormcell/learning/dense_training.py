@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from stormcell.learning.model_folder import ModelCard
+    from stormcell.learning.own_frames import OwnFrames
+    from stormcell.physics.psf.bank import PSFBank
 
 N_VALIDATION_BATCHES = 8
 
@@ -41,6 +43,8 @@ class DenseTrainingSettings(Settings):
     """Channels of the network at full, half and quarter resolution."""
     n_condition: int = Field(8, ge=1)
     """Length of the PSF descriptor."""
+    neighbour_steps: int = Field(0, ge=0)
+    """Steps at the end that also look at the frames before and after; the steps before them see single frames."""
     trainer: TrainerSettings = TrainerSettings()
     """How long and how fast."""
     data: DenseDataSettings = DenseDataSettings()
@@ -82,6 +86,7 @@ def train_dense(
     settings: DenseTrainingSettings,
     *,
     initial: dict[str, Any] | None = None,
+    own: OwnFrames | None = None,
     resume: bool = False,
     stop_at: int | None = None,
 ) -> DenseNet:
@@ -95,6 +100,8 @@ def train_dense(
         The recipe.
     initial : dict, optional
         Weights to start from (fine-tuning); None starts from nothing.
+    own : OwnFrames, optional
+        The user's own frames with true positions, seen in turn with simulated ones.
     resume : bool
         Go on from the folder's last checkpoint.
     stop_at : int, optional
@@ -115,12 +122,30 @@ def train_dense(
     else:
         network.load_state_dict(initial)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    sources = [
-        TrainingFrames(settings.frames, psfs, seed=seed, device=device)
-        for psfs, seed in ((bank, settings.seed), (held_out, settings.seed + 1))
-    ]
-    training, validation = (DenseData(source, network, settings.data) for source in sources)
-    task = Task(network, score_batch, training.batch, validation.batch, settings.trainer)
+
+    def data(psfs: PSFBank, frames: TrainingFrameSettings, seed: int) -> DenseData:
+        return DenseData(TrainingFrames(frames, psfs, seed=seed, device=device), network, settings.data)
+
+    training = data(bank, settings.frames, settings.seed)
+    last = data(bank, settings.frames.replace(n_frames=3), settings.seed)
+    validation = data(held_out, settings.frames, settings.seed + 1)
+    n_first = settings.trainer.steps - settings.neighbour_steps
+
+    def simulated(step: int) -> DenseBatch:
+        return (training if step < n_first else last).batch(step)
+
+    if own is None:
+        task = Task(network, score_batch, simulated, validation.batch, settings.trainer)
+    else:
+        from stormcell.learning.dense_own_data import OwnFramesData, alternating, score_either
+
+        mine = OwnFramesData(
+            own, crop_px=settings.frames.field_px, batch_size=settings.data.batch_size, seed=settings.seed
+        )
+        seen = alternating(mine.training_batch, simulated)
+        task = Task(
+            network, score_either, seen, alternating(mine.validation_batch, validation.batch), settings.trainer
+        )
     train(task, settings.trainer, folder, n_validation_batches=N_VALIDATION_BATCHES, resume=resume, stop_at=stop_at)
     return network
 

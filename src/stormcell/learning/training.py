@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from pydantic import Field
 from torch.utils.data import DataLoader, Dataset
 
+from stormcell.learning.muon import MuonAdamW
 from stormcell.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,9 +41,12 @@ class TrainerSettings(Settings):
     warmup_steps: int = Field(200, ge=0)
     """Steps at the start over which the learning rate rises."""
     learning_rate: float = Field(1e-3, gt=0)
-    """Learning rate of the stable phase (AdamW)."""
+    """Learning rate of the stable phase, of AdamW."""
+    matrix_learning_rate: float | None = Field(None, gt=0)
+    """Learning rate of Muon, which then trains the convolutions in place of AdamW (about twice AdamW's rate is
+    right); none leaves all parameters to AdamW."""
     weight_decay: float = Field(1e-3, ge=0)
-    """AdamW weight decay."""
+    """Decoupled weight decay."""
     ema_decay: float = Field(0.999, ge=0, lt=1)
     """Decay of the exponential moving average of the weights; the average is what the model gets. 0 turns it off."""
     gradient_clip: float = Field(1.0, gt=0)
@@ -146,7 +150,7 @@ class Task(L.LightningModule):
         self.log_dict({f"validation/{name}": value for name, value in parts.items()}, batch_size=1)
 
     def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
-        """Set up AdamW and its schedule.
+        """Set up AdamW, or Muon with it, and the schedule.
 
         Returns
         -------
@@ -154,9 +158,18 @@ class Task(L.LightningModule):
             What Lightning wants.
         """
         settings = self._settings
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        optimizer: torch.optim.Optimizer
+        if settings.matrix_learning_rate is None:
+            optimizer = torch.optim.AdamW(
+                self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            )
+        else:
+            optimizer = MuonAdamW(
+                self.network.parameters(),
+                matrix_learning_rate=settings.matrix_learning_rate,
+                learning_rate=settings.learning_rate,
+                weight_decay=settings.weight_decay,
+            )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, settings))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -245,7 +258,7 @@ def train(
         val_check_interval=settings.validation_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        log_every_n_steps=50,
+        log_every_n_steps=min(50, settings.steps),
         enable_progress_bar=False,
         enable_model_summary=False,
         callbacks=[saving, *stopping, *callbacks],
