@@ -27,11 +27,13 @@ def act(call: Call) -> Answer:
     """
     from stormcell.workflows.filter import filter as keep_rows
     from stormcell.workflows.opening import open_table
+    from stormcell.workflows.options import build_settings
 
     source = call.arguments["table"]
     output = table_output(call, "filter", source)
     table = keep_rows(source, output=output, overwrite=call.session.overwrite, **call.options)
-    n_before = open_table(source).n_rows
+    said = build_settings(FilterVerbSettings, None, call.options)
+    n_before = open_table(source, said.pixel_size_nm, said.columns).n_rows
     return table_answer(table, f"Kept {table.n_rows:,} of {n_before:,} rows.", output, n_rows_before=n_before)
 
 

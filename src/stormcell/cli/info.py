@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from stormcell.cli.answers import Answer
 from stormcell.cli.command import Argument, Call, Verb
+from stormcell.workflows.table_settings import TableSettings
 
 if TYPE_CHECKING:
     from stormcell.workflows.info import FileInfo
@@ -27,7 +28,7 @@ def act(call: Call) -> Answer:
     """
     from stormcell.workflows.info import info
 
-    found = info(call.arguments["file"])
+    found = info(call.arguments["file"], **call.options)
     return Answer(rows=tuple(_rows(found)), result=asdict(found))
 
 
@@ -57,4 +58,4 @@ def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-VERB = Verb(act, arguments=(Argument("file", "A movie, a localization table or an image."),))
+VERB = Verb(act, settings=TableSettings, arguments=(Argument("file", "A movie, a localization table or an image."),))

@@ -34,6 +34,10 @@ _BLOCK_PIXELS = 8_000_000
 class ConvertVerbSettings(MovieSettings):
     """What to convert of a movie, and what the input may not say about itself."""
 
+    columns: tuple[str, ...] | None = None
+    """Names of the columns of a text table without a header line, or in place of its own, for example
+    x_nm,y_nm,frame (frames from 0) or "x [nm],y [nm],frame" (frames from 1); other names are left out."""
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -97,14 +101,14 @@ def convert(
     """
     wanted = build_settings(ConvertVerbSettings, settings, options)
     target = Path(output)
-    kind = kind_of(source)
+    kind: Kind = "table" if wanted.columns else kind_of(source)
     if kind == "movie":
         _prepare_movie(target, overwrite)
         stack = open_stack(source, wanted)
         write_movie(stack, target, wanted.pixel_size_nm, overwrite, begin_stage(progress, "Converting"))
         return Conversion(kind, target, stack.n_frames)
     (prepare_table if kind == "table" else prepare_image)(target, overwrite)
-    content = read(source, kind=kind, pixel_size_nm=wanted.pixel_size_nm)
+    content = read(source, kind=kind, pixel_size_nm=wanted.pixel_size_nm, columns=wanted.columns)
     if not isinstance(content, Localizations | SRImage):
         msg = f"expected a table or an image in {source}, got {type(content).__name__}"
         raise OutputError(msg)

@@ -87,7 +87,7 @@ def drift(
 
     wanted = build_settings(DriftVerbSettings, settings, options)
     curve_paths = _prepare(output, overwrite)
-    rows = open_table(table, wanted.pixel_size_nm)
+    rows = open_table(table, wanted.pixel_size_nm, wanted.columns)
     with collect_warnings() as messages:
         curve = estimate_drift(rows, wanted.drift, begin_stage(progress, "Correlating"))
         corrected = correct_drift(rows, curve)

@@ -62,7 +62,7 @@ def evaluate(
 
     wanted = build_settings(EvaluateVerbSettings, settings, options)
     paths = _prepare(output, overwrite)
-    found, true = (open_table(item, wanted.pixel_size_nm) for item in (table, truth))
+    found, true = (open_table(item, wanted.pixel_size_nm, _columns_for(item, wanted)) for item in (table, truth))
     score = evaluate_localizations(found, true, wanted.evaluation)
     if output is not None:
         from stormcell.io.documents import write_json
@@ -87,6 +87,15 @@ def plot_path(output: PathLike) -> Path:
         Beside it, ending in .png.
     """
     return Path(output).with_suffix(".png")
+
+
+def _columns_for(table: PathLike | Localizations, wanted: EvaluateVerbSettings) -> tuple[str, ...] | None:
+    """Give the names only to a file that does not speak for itself: the other one may have a header."""
+    from stormcell.io.tables import is_table
+
+    if wanted.columns is None or not isinstance(table, str | Path) or is_table(table):
+        return None
+    return wanted.columns
 
 
 def _prepare(output: PathLike | None, overwrite: bool) -> tuple[Path, Path]:

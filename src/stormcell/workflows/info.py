@@ -10,7 +10,9 @@ import numpy as np
 
 from stormcell.data.frame_stack import FrameStack
 from stormcell.data.localizations import Localizations
+from stormcell.workflows.options import build_settings
 from stormcell.workflows.read import Kind, kind_of, read
+from stormcell.workflows.table_settings import TableSettings
 
 if TYPE_CHECKING:
     from stormcell.data.provenance import Provenance, Quantity
@@ -60,13 +62,17 @@ class FileInfo:
     provenance: Provenance | None = None
 
 
-def info(path: PathLike) -> FileInfo:
+def info(path: PathLike, settings: TableSettings | None = None, **options: Any) -> FileInfo:
     """Say what is inside a file.
 
     Parameters
     ----------
     path : path
         A movie, a table or an image.
+    settings : TableSettings, optional
+        What a table may not say about itself.
+    **options : object
+        Fields of the settings.
 
     Returns
     -------
@@ -78,9 +84,9 @@ def info(path: PathLike) -> FileInfo:
     FormatError
         The file is missing, empty, damaged, or none of these.
     """
-    kind = kind_of(path)
-    # A table or image that does not say its pixel size is still worth describing.
-    content = read(path, kind=kind, pixel_size_nm=None)
+    wanted = build_settings(TableSettings, settings, options)
+    kind: Kind = "table" if wanted.columns else kind_of(path)
+    content = read(path, kind=kind, pixel_size_nm=wanted.pixel_size_nm, columns=wanted.columns)
     place = Path(path)
     about: dict[str, Any] = {"kind": kind, "name": place.name, "n_bytes": place.stat().st_size}
     if isinstance(content, FrameStack):

@@ -15,6 +15,8 @@ from stormcell.errors import StormcellWarning
 from stormcell.workflows.movie_settings import parse_range, parse_roi
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stormcell.data.provenance import InputFile, Provenance
     from stormcell.workflows.movie_settings import MovieSettings
 
@@ -58,7 +60,9 @@ def open_stack(movie: PathLike | FrameStack | np.ndarray[Any, Any], settings: Mo
     return stack
 
 
-def open_table(table: PathLike | Localizations, pixel_size_nm: float | None = None) -> Localizations:
+def open_table(
+    table: PathLike | Localizations, pixel_size_nm: float | None = None, columns: Sequence[str] | None = None
+) -> Localizations:
     """Open a localization table.
 
     Parameters
@@ -67,6 +71,8 @@ def open_table(table: PathLike | Localizations, pixel_size_nm: float | None = No
         A table in memory is passed on.
     pixel_size_nm : float, optional
         Camera pixel, for tables that count in pixels and do not say how large those are.
+    columns : sequence of str, optional
+        Labels of a text table without a header line, or in place of its own.
 
     Returns
     -------
@@ -82,7 +88,7 @@ def open_table(table: PathLike | Localizations, pixel_size_nm: float | None = No
         return table
     from stormcell.io.tables import read_table
 
-    rows = read_table(table, camera_pixel_size_nm=pixel_size_nm)
+    rows = read_table(table, camera_pixel_size_nm=pixel_size_nm, labels=columns)
     _say_what_the_reader_noticed(rows.provenance, Path(table).name)
     return rows
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from stormcell.workflows.opening import PathLike, open_image, open_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stormcell.data.frame_stack import FrameStack
     from stormcell.data.localizations import Localizations
     from stormcell.data.sr_image import SRImage
@@ -19,7 +20,11 @@ _EXPECTED = "a movie, a localization table or an image"
 
 
 def read(
-    path: PathLike, *, kind: Kind | None = None, pixel_size_nm: float | None = None
+    path: PathLike,
+    *,
+    kind: Kind | None = None,
+    pixel_size_nm: float | None = None,
+    columns: Sequence[str] | None = None,
 ) -> FrameStack | Localizations | SRImage:
     """Open a movie, a table or an image, whichever the file is.
 
@@ -31,6 +36,8 @@ def read(
         What to expect; None finds out.
     pixel_size_nm : float, optional
         Camera pixel, for tables that count in pixels, or pixel of an image that does not say.
+    columns : sequence of str, optional
+        Labels of a text table without a header line; the file is a table then.
 
     Returns
     -------
@@ -42,9 +49,9 @@ def read(
     FormatError
         The file is missing, empty, damaged, or none of these.
     """
-    found = kind or kind_of(path)
+    found = kind or ("table" if columns else kind_of(path))
     if found == "table":
-        return open_table(path, pixel_size_nm)
+        return open_table(path, pixel_size_nm, columns)
     if found == "image":
         return open_image(path, pixel_size_nm)
     from stormcell.io.movies import open_movie
@@ -70,17 +77,15 @@ def kind_of(path: PathLike) -> Kind:
     FormatError
         The file is missing, a folder, empty, or none of these.
     """
-    from stormcell.errors import FormatError
     from stormcell.io.movies import open_movie
     from stormcell.io.reading import content_name, first_bytes
-    from stormcell.io.tables import is_table
+    from stormcell.io.tables import is_table, read_table
 
     head = first_bytes(path, _EXPECTED)
     if is_table(path):
         return "table"
     if content_name(head) == "text":
-        msg = f"expected {_EXPECTED}, but {Path(path)} is text that is no table we know; name another file"
-        raise FormatError(msg)
+        read_table(path)  # refuses it and says why
     if content_name(head) == "a PNG picture":
         return "image"
     return "image" if open_movie(path).n_frames == 1 and _is_our_image(path) else "movie"

@@ -70,7 +70,7 @@ def render(
 
     wanted = build_settings(RenderVerbSettings, settings, options)
     prepare_image(output, overwrite)
-    rows = open_table(table, wanted.pixel_size_nm)
+    rows = open_table(table, wanted.pixel_size_nm, wanted.columns)
     with collect_warnings() as messages:
         drawn = draw(rows, wanted.sr_pixel_size_nm, wanted.mode, settings=wanted.rendering)
     made = drawn.provenance

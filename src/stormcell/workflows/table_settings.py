@@ -14,3 +14,7 @@ class TableSettings(Settings):
 
     pixel_size_nm: Annotated[float, Field(gt=0, le=100_000)] | None = None
     """Side of a camera pixel [nm], for tables that count in pixels; wins over what the table says."""
+
+    columns: tuple[str, ...] | None = None
+    """Names of the columns of a text table without a header line, or in place of its own, for example
+    x_nm,y_nm,frame (frames from 0) or "x [nm],y [nm],frame" (frames from 1); other names are left out."""

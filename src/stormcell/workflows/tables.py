@@ -47,7 +47,7 @@ def table_verb(
         The result with its record.
     """
     prepare_table(output, overwrite)
-    table = open_table(source, settings.pixel_size_nm)
+    table = open_table(source, settings.pixel_size_nm, settings.columns)
     with collect_warnings() as messages:
         result = work(table)
     record = make_record(verb, settings, inputs=fingerprint(source), parent=table.provenance)

@@ -85,3 +85,64 @@ def test_movies_are_no_tables(shared_data):
     for name in ("podosomes_3b/stack.tif", "picasso_movie/testdata.raw", "microtubules_small/stack.mat"):
         with pytest.raises(FormatError, match="expected a localization table"):
             read_table(shared_data / name)
+
+
+def test_rapidstorm(shared_data):
+    folder = shared_data / "formats"
+    flat, solid = (read_table(folder / name) for name in ("rapidSTORM_dstorm_data.txt", "ftsz_rapidstorm_3d.txt"))
+    for found, name, n_rows in ((flat, "rapidSTORM_dstorm_data.txt", 14), (solid, "ftsz_rapidstorm_3d.txt", 20990)):
+        rows = np.loadtxt(folder / name)
+        assert len(found) == len(rows) == n_rows
+        np.testing.assert_array_equal(found.positions_nm, rows[:, :2])
+        np.testing.assert_array_equal(found["frame"], rows[:, -4])
+        np.testing.assert_array_equal(found["intensity_adu"], rows[:, -3])
+    assert "z_nm" in solid
+    assert "z_nm" not in flat
+
+
+def test_tracks_of_rapidstorm_agree_with_their_means(shared_data):
+    path = shared_data / "formats" / "rapidSTORM_dstorm_track_data.txt"
+    found = read_table(path)
+    lines = [line.split() for line in path.read_text().splitlines()[1:]]
+    assert len(found) == sum(int(line[4]) for line in lines) == 91
+    for track, line in enumerate(lines):
+        rows = found.take(found["track_id"] == track)
+        assert rows["frame"].max() == int(line[2])
+        assert rows["x_nm"].mean() == pytest.approx(float(line[0]), rel=5e-6)
+        assert rows["intensity_adu"].sum() == pytest.approx(float(line[3]), rel=2e-5)
+
+
+def test_decode_of_a_real_run(shared_data):
+    import h5py
+
+    path = shared_data / "formats" / "decode_dstorm_data.h5"
+    found = read_table(path)
+    with h5py.File(path) as hdf5:
+        xyz, spread, frames = (hdf5[f"data/{name}"][()] for name in ("xyz", "xyz_sig", "frame_ix"))
+    assert len(found) == 96
+    np.testing.assert_allclose(found["y_nm"], (xyz[:, 0].astype(float) + 0.5) * 127, rtol=1e-9)
+    np.testing.assert_allclose(found["x_nm"], (xyz[:, 1].astype(float) + 0.5) * 117, rtol=1e-9)
+    np.testing.assert_array_equal(found["z_nm"], xyz[:, 2])
+    np.testing.assert_allclose(found["uncertainty_y_nm"], spread[:, 0].astype(float) * 127, rtol=1e-9)
+    np.testing.assert_array_equal(found["frame"], frames)
+    assert len(read_table(shared_data / "formats" / "decode_dstorm_data_empty.h5")) == 0
+
+
+def test_smap_smlm_elyra_and_nanoimager(shared_data):
+    import h5py
+
+    folder = shared_data / "formats"
+    smap = read_table(folder / "smap_dstorm_data.mat")
+    with h5py.File(folder / "smap_dstorm_data.mat") as hdf5:
+        np.testing.assert_array_equal(smap["x_nm"], hdf5["saveloc/loc/xnm"][0])
+        np.testing.assert_array_equal(smap["frame"] + 1, hdf5["saveloc/loc/frame"][0])
+    assert (len(smap), smap.grid) == (4884, PixelGrid(104.0, (256, 256)))
+    smlm = read_table(folder / "SMLM_dstorm_data.smlm")
+    assert len(smlm) == 10
+    # what the manifest says of itself
+    assert (smlm["x_nm"].min(), smlm["x_nm"].max()) == pytest.approx((1653.34, 14215.5))
+    assert (smlm["y_nm"].min(), smlm["y_nm"].max()) == pytest.approx((5597.88, 18577.3))
+    elyra = read_table(folder / "Elyra_dstorm_data.txt")
+    assert (len(elyra), elyra["frame"].min(), elyra["photons"][0], elyra["x_nm"][-1]) == (15, 0, 472, 5369.8)
+    oni = read_table(folder / "Nanoimager_dstorm_data.csv")
+    assert (len(oni), oni["frame"][0], oni["x_nm"][0]) == (14, 1548, 40918.949219)

@@ -143,7 +143,7 @@ JUNK = {
     "c.csv": (b"PAR1" + bytes(50), "truncated or damaged"),
     "d.csv": (b"name,colour\nfoo,red\n", r"no x column with a unit.*got: name, colour"),
     "e.csv": (b"frame,x,y\n1,2,3\n", "no x column with a unit"),
-    "f.csv": (b"1.5,2.5,3\n4,5,6\n", "has no header line"),
+    "f.csv": (b"1.5,2.5,3\n4,5,6\n", "has no header line; name its columns with --columns"),
     "g.csv": (b"# only a comment\n", "is text|name another file|no x column"),
     "h.csv": (b"Dear Sir,\nplease find enclosed\n", "no x column"),
     "i.csv": (b'"frame","x [nm]"\n1,2\n', "no y column"),

@@ -51,6 +51,8 @@ class TextHeader:
         Whether the file must be decoded first.
     has_rows : bool
         False when the file ends with its header.
+    are_given : bool
+        Whether the labels come from the user.
     """
 
     labels: tuple[str, ...]
@@ -59,6 +61,7 @@ class TextHeader:
     n_lines_before_rows: int = 0
     is_utf16: bool = False
     has_rows: bool = True
+    are_given: bool = False
 
 
 def read_header(head: bytes, labels: Sequence[str] | None = None) -> TextHeader | None:
@@ -69,7 +72,7 @@ def read_header(head: bytes, labels: Sequence[str] | None = None) -> TextHeader 
     head : bytes
         The first bytes of the file, all of it when it is short.
     labels : sequence of str, optional
-        Column labels of a file that has no header line.
+        Column labels of a file that has no header line, or in place of its own.
 
     Returns
     -------
@@ -84,9 +87,9 @@ def read_header(head: bytes, labels: Sequence[str] | None = None) -> TextHeader 
     if first is None:
         return None
     delimiter = max(_DELIMITERS, key=_outside_quotes(lines[first]).count)
-    cells = _split_header(lines[first], delimiter)
-    if labels is None and not all(_is_number(cell) for cell in cells):
-        labels, first = cells, first + 1
+    cells, are_given = _split_header(lines[first], delimiter), labels is not None
+    if not all(_is_number(cell) for cell in cells):
+        labels, first = cells if labels is None else labels, first + 1
     rows = [line for line in lines[first : first + _SAMPLE_LINES] if line.strip()]
     return TextHeader(
         labels=tuple(labels or ()),
@@ -95,10 +98,13 @@ def read_header(head: bytes, labels: Sequence[str] | None = None) -> TextHeader 
         n_lines_before_rows=first,
         is_utf16=is_utf16,
         has_rows=any(not line.startswith(_COMMENT_MARKS) for line in rows) or len(lines) > first + _SAMPLE_LINES,
+        are_given=are_given,
     )
 
 
-def read_cells(path: Path, header: TextHeader, indices: Sequence[int]) -> list[NDArray[np.float64]]:
+def read_cells(
+    path: Path, header: TextHeader, indices: Sequence[int], text: bytes | None = None
+) -> list[NDArray[np.float64]]:
     """Read some columns as numbers.
 
     Parameters
@@ -109,6 +115,8 @@ def read_cells(path: Path, header: TextHeader, indices: Sequence[int]) -> list[N
         What `read_header` found.
     indices : sequence of int
         Which columns.
+    text : bytes, optional
+        The part of the file that is the table, in UTF-8, where something else follows.
 
     Returns
     -------
@@ -122,12 +130,13 @@ def read_cells(path: Path, header: TextHeader, indices: Sequence[int]) -> list[N
     """
     if not header.has_rows:
         return [np.empty(0) for _ in indices]
-    text = path.read_bytes().decode("utf-16", errors="replace").encode() if header.is_utf16 else None
+    if header.is_utf16:
+        text = path.read_bytes().decode("utf-16", errors="replace").encode()
     try:
         source = str(path) if text is None else io.BytesIO(text)
         return _read_rows(source, header, indices, header.n_lines_before_rows)
     except pa.ArrowInvalid as error:
-        problem = _find_problem(path, header, indices)
+        problem = _find_problem(path, header, indices, text)
         if problem is not None:
             raise FormatError(problem) from None
         reason = str(error).splitlines()[0]
@@ -195,9 +204,9 @@ def _has_decimal_comma(rows: list[str], delimiter: str) -> bool:
     return any(_DECIMAL_COMMA.fullmatch(cell) for cell in cells) and not any("." in cell for cell in cells)
 
 
-def _rows(path: Path, header: TextHeader) -> Iterator[tuple[int, list[str]]]:
-    encoding = "utf-16" if header.is_utf16 else "utf-8-sig"
-    with path.open(encoding=encoding, errors="replace", newline="") as file:
+def _rows(path: Path, header: TextHeader, text: bytes | None) -> Iterator[tuple[int, list[str]]]:
+    source = path.open("rb") if text is None else io.BytesIO(text)
+    with io.TextIOWrapper(source, encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.reader(file, delimiter=header.delimiter)
         for cells in reader:
             is_comment = bool(cells) and cells[0].lstrip().startswith(_COMMENT_MARKS)
@@ -205,13 +214,14 @@ def _rows(path: Path, header: TextHeader) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num, cells
 
 
-def _find_problem(path: Path, header: TextHeader, indices: Sequence[int]) -> str | None:
+def _find_problem(path: Path, header: TextHeader, indices: Sequence[int], text: bytes | None) -> str | None:
     """Find the line that Arrow, reading in parallel, could not name; None when comments alone are in the way."""
     n_cells = len(header.labels)
     try:
-        for line, cells in _rows(path, header):
+        for line, cells in _rows(path, header, text):
             if len(cells) != n_cells:
-                return f"expected {n_cells} values in line {line} of {path}, got {len(cells)}; correct or remove it"
+                advice = "name every column, - for one to leave out" if header.are_given else "correct or remove it"
+                return f"expected {n_cells} values in line {line} of {path}, got {len(cells)}; {advice}"
             for index in indices:
                 cell = cells[index].strip()
                 if cell not in _NULLS and not _is_number(cell):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 
-from stormcell.errors import FormatError
+from stormcell.errors import FormatError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,9 @@ def open_hdf5(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError) as error:
+    except InputError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
         msg = f"expected an HDF5 table, but {path} is truncated or damaged ({_reason(error)}); copy or write it again"
         raise FormatError(msg) from None
 

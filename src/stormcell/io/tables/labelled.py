@@ -152,7 +152,14 @@ def left_out_remark(labels: Sequence[str]) -> list[str]:
     return [f"columns without a counterpart were left out: {', '.join(map(str, labels))}"] if labels else []
 
 
-def read_labelled(file: TableFile, interpret: Interpreter, frame_base: int) -> Localizations:
+def read_labelled(
+    file: TableFile,
+    interpret: Interpreter,
+    frame_base: int,
+    *,
+    text: bytes | None = None,
+    notes: tuple[str, ...] = (),
+) -> Localizations:
     """Read delimited text with a header.
 
     Parameters
@@ -163,6 +170,10 @@ def read_labelled(file: TableFile, interpret: Interpreter, frame_base: int) -> L
         Says what a label means.
     frame_base : int
         Number of the first frame in this format, 0 or 1.
+    text : bytes, optional
+        The part of the file that is the table, in UTF-8, where something else follows.
+    notes : tuple of str
+        Further remarks on the format.
 
     Returns
     -------
@@ -180,8 +191,8 @@ def read_labelled(file: TableFile, interpret: Interpreter, frame_base: int) -> L
         msg = f"expected a table as text in {file.path}, got binary data; name another file"
         raise FormatError(msg)
     chosen, left_out = choose_columns(file, file.header.labels, interpret)
-    columns, remarks = convert(file, chosen, read_cells(file.path, file.header, list(chosen)), frame_base)
-    notes = tuple(left_out_remark(left_out) + remarks)
+    columns, remarks = convert(file, chosen, read_cells(file.path, file.header, list(chosen), text), frame_base)
+    notes = (*left_out_remark(left_out), *remarks, *notes)
     return Localizations(columns, provenance=read_provenance(file.path, notes=notes))
 
 

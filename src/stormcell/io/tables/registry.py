@@ -12,7 +12,22 @@ from stormcell.data import PixelGrid
 from stormcell.errors import FormatError, InputError, MissingColumnError, OutputError
 from stormcell.io.context import with_notes
 from stormcell.io.reading import content_name, first_bytes
-from stormcell.io.tables import challenge, named_columns, parquet, picasso, thunderstorm
+from stormcell.io.tables import (
+    challenge,
+    decode,
+    decode_csv,
+    elyra,
+    named_columns,
+    nanoimager,
+    parquet,
+    picasso,
+    rapidstorm,
+    smap,
+    smap_csv,
+    smlm,
+    stated_units,
+    thunderstorm,
+)
 from stormcell.io.tables.delimited import read_header
 from stormcell.io.tables.hdf5 import MAGIC, contents
 from stormcell.io.tables.table_format import TableFile, TableFormat
@@ -23,11 +38,26 @@ if TYPE_CHECKING:
 
     from stormcell.data import Localizations
 
-_EXPECTED = "a localization table (Parquet, ThunderSTORM CSV, Picasso HDF5)"
+_EXPECTED = "a localization table (for example Parquet, ThunderSTORM CSV, Picasso HDF5)"
 
-FORMATS: dict[str, TableFormat] = {
-    module.FORMAT.name: module.FORMAT for module in (parquet, thunderstorm, picasso, challenge, named_columns)
-}
+_MODULES = (
+    parquet,
+    rapidstorm,
+    decode_csv,
+    thunderstorm,
+    picasso,
+    decode,
+    smap,
+    smlm,
+    elyra,
+    nanoimager,
+    challenge,
+    smap_csv,
+    named_columns,
+    stated_units,
+)
+
+FORMATS: dict[str, TableFormat] = {module.FORMAT.name: module.FORMAT for module in _MODULES}
 """Known formats by name; the first that recognises a file reads it."""
 
 
@@ -44,8 +74,8 @@ def read_table(
         For tables that count in camera pixels and do not say how large those are. A table without a camera grid gets
         one of such pixels that reaches from the corner as far as its positions, and a note says so.
     labels : sequence of str, optional
-        Column labels of a text file that has no header line, for example ("x_nm", "y_nm", "frame") or those of
-        another program, which then also decide on units and the number of the first frame.
+        Column labels of a text file that has no header line, or in place of its own, for example ("x_nm", "y_nm",
+        "frame") or those of another program, which then also decide on units and the number of the first frame.
 
     Returns
     -------
@@ -198,9 +228,9 @@ def _refusal(file: TableFile) -> str:
         inside = f" holding {', '.join(contents(file.path)) or 'nothing'}" if file.head.startswith(MAGIC) else ""
         return f"{start} is {content_name(file.head)}{inside}; name another file"
     if not file.labels:
-        return f"{start} has no header line; put labels such as x_nm,y_nm,frame into its first line"
+        return f"{start} has no header line; name its columns with --columns, for example x_nm,y_nm,frame"
     found = ", ".join(label[:30] for label in file.labels[:12])
     return (
         f"{start} has no x column with a unit; expected labels such as "
-        f'"x [nm]","y [nm]" or x_nm,y_nm in its first line, got: {found}'
+        f'"x [nm]","y [nm]" or x_nm,y_nm in its first line or from --columns, got: {found}'
     )
