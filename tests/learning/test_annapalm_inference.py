@@ -109,6 +109,14 @@ def test_progress_is_told_for_every_tile():
     assert told == [(k + 1, 6) for k in range(6)]
 
 
+def test_padding_for_the_network_hardly_shows():
+    # 80 px need no padding, 79 px do: the rest of the picture must stay
+    counts, widefield = scene((80, 96))
+    whole = densify_image(lean(), counts, widefield).rate
+    less = densify_image(lean(), counts[:79], widefield[:79]).rate
+    assert np.abs(less[:40] - whole[:40]).max() < 0.3 * np.ptp(whole)
+
+
 def test_intervals_cover_what_a_gamma_poisson_world_shows():
     rng = np.random.default_rng(1)
     rate, dispersion, ratio = 0.08, 0.3, 60.0

@@ -41,7 +41,7 @@ class DensifyInferenceSettings(Settings):
     """Share of the long acquisition's frames that the input holds; None is unknown."""
     events_per_um2: float | None = Field(None, gt=0)
     """Density of events of the whole field; None takes it from the counts."""
-    tile_px: int = Field(512, ge=64, multiple_of=16)
+    tile_px: int = Field(1024, ge=64, multiple_of=16)
     """Side of a tile without its margins, super-resolution pixels."""
 
 
@@ -208,15 +208,15 @@ def _tiles(shape: tuple[int, int], tile_px: int, margin: int) -> Iterator[_Tile]
 def _run_tile(
     model: DensifyModel, given: DensifyInput, tile: _Tile, device: torch.device
 ) -> tuple[FloatImage, FloatImage]:
-    """Run one tile; what lies outside the image is 0 and marked as not measured."""
+    """Run one tile; no margin beyond the image, but what is needed for sides the network can halve."""
     multiple = model.network.multiple_px
     slices, pads = [], []
     for axis in (0, 1):
-        start, stop = tile.start[axis] - tile.margin, tile.stop[axis] + tile.margin
-        stop = start + math.ceil((stop - start) / multiple) * multiple
-        slices.append(slice(max(0, start), min(tile.shape[axis], stop)))
-        pads.append((max(0, -start), max(0, stop - tile.shape[axis])))
-    window = (pads[1][0], pads[1][1], pads[0][0], pads[0][1])
+        start = max(0, tile.start[axis] - tile.margin)
+        stop = min(tile.shape[axis], tile.stop[axis] + tile.margin)
+        slices.append(slice(start, stop))
+        pads.append(-(stop - start) % multiple)
+    window = (0, pads[1], 0, pads[0])
 
     def cut(images: torch.Tensor) -> torch.Tensor:
         return F.pad(images[:, :, slices[0], slices[1]], window).to(device)
@@ -233,8 +233,7 @@ def _run_tile(
     rate = torch.exp(output.log_rate[0, 0]).cpu().numpy()
     dispersion = torch.exp(output.log_dispersion[0, 0]).cpu().numpy()
     used = [tile.inside(axis) for axis in (0, 1)]
-    first = [tile.start[axis] - tile.margin for axis in (0, 1)]
-    fine = [slice(s.start - o, s.stop - o) for s, o in zip(used, first, strict=True)]
+    fine = [slice(s.start - whole.start, s.stop - whole.start) for s, whole in zip(used, slices, strict=True)]
     coarse = [slice(s.start // CELL_PX, math.ceil(s.stop / CELL_PX)) for s in fine]
     return rate[fine[0], fine[1]], dispersion[coarse[0], coarse[1]]
 
