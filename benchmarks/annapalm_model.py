@@ -38,6 +38,7 @@ def recipe(steps: int, decay_steps: int) -> DensifyTrainingSettings:
         decay_steps=decay_steps,
         warmup_steps=100,
         learning_rate=2e-3,
+        matrix_learning_rate=4e-3,
         ema_decay=0.998,
         validation_every=400,
     )

@@ -54,7 +54,7 @@ class DensifyDataSettings(Settings):
     """Standard deviation of the error of the logarithm of the density the network is told."""
     simulated_share: float = Field(0.3, ge=0, le=1)
     """Share of simulated 'other' structures when training on measured fields."""
-    n_fields: int = Field(1000, ge=1)
+    n_fields: int = Field(600, ge=1)
     """Simulated fields in all."""
 
 

@@ -45,7 +45,13 @@ class DensifyTrainingSettings(Settings):
     discriminator_width: int = Field(64, ge=1)
     """Channels of the critic's first layer."""
     trainer: TrainerSettings = TrainerSettings(
-        steps=6000, decay_steps=3000, warmup_steps=100, learning_rate=2e-3, ema_decay=0.998, validation_every=500
+        steps=6000,
+        decay_steps=3000,
+        warmup_steps=100,
+        learning_rate=2e-3,
+        matrix_learning_rate=4e-3,
+        ema_decay=0.998,
+        validation_every=500,
     )
     """How long and how fast."""
     data: DensifyDataSettings = DensifyDataSettings()
