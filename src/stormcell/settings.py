@@ -67,13 +67,14 @@ class Settings(BaseModel):
     def _explain(cls, error: ValidationError) -> str:
         lines = []
         for item in error.errors():
-            place = ".".join(str(part) for part in item["loc"]) or cls.__name__
+            place = ".".join(str(part) for part in item["loc"])
             if item["type"] == "extra_forbidden":
                 near = difflib.get_close_matches(place, cls.model_fields, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 lines.append(f"{place} is not a setting of {cls.__name__}{hint}")
             elif item["type"] == "value_error":
-                lines.append(f"{place}: {item['msg'].removeprefix('Value error, ')}")
+                # a check of the whole names its fields itself
+                lines.append((f"{place}: " if place else "") + item["msg"].removeprefix("Value error, "))
             else:
                 lines.append(f"{place}: {item['msg'][0].lower()}{item['msg'][1:]}, got {item['input']!r}")
         return "; ".join(lines)

@@ -1,6 +1,7 @@
 """Conditions read from movies whose truth is known; the movies come from the simulator in conftest.py."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from stormcell.calibration.acquisition import AcquisitionEstimate, estimate_acquisition
 from stormcell.calibration.acquisition_settings import AcquisitionSettings
 from stormcell.data import FrameStack
-from stormcell.errors import InputError
+from stormcell.errors import InputError, SettingsError
 from stormcell.physics.cameras import CameraSettings
 
 Movie = Callable[..., np.ndarray]
@@ -126,7 +127,7 @@ def test_an_unknown_camera_is_said(movie: Movie) -> None:
 @pytest.mark.parametrize(
     ("frames", "size", "reason"),
     [
-        (np.full((50, 32, 32), 7, np.uint16), 100.0, "all alike"),
+        (np.full((50, 32, 32), 107, np.uint16), 100.0, "all alike"),
         (np.zeros((2, 32, 32), np.uint16), 100.0, "at least 4 frames"),
         (np.zeros((50, 4, 4), np.uint16), 100.0, "8 x 8 px"),
         (np.zeros((50, 32, 32), np.uint16), 0.1, "pixel_size_nm"),
@@ -135,6 +136,22 @@ def test_an_unknown_camera_is_said(movie: Movie) -> None:
 def test_impossible_movies_are_refused(frames: np.ndarray, size: float, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         estimate(frames, CAMERA, size)
+
+
+def test_an_offset_above_the_grey_values_is_refused(movie: Movie) -> None:
+    with pytest.raises(SettingsError, match="offset_adu: expected below the movie's mean grey value"):
+        estimate(movie(), CAMERA.replace(offset_adu=5000.0))
+
+
+def test_what_no_acquisition_has_is_left_out(movie: Movie) -> None:
+    found = estimate(movie())
+    strange = replace(
+        found, quantities=tuple(replace(q, value=1e9) if q.name == "photons_sd" else q for q in found.quantities)
+    )
+    settings = strange.settings()
+    assert settings.photons_sd is None
+    assert "no acquisition has" in settings.notes["photons_sd"]
+    assert settings.photons_mean == found["photons_mean"].value
 
 
 def test_deepstorm_training_frames(shared_data: Any) -> None:

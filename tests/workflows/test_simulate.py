@@ -116,6 +116,38 @@ def test_contradictions_are_refused(tmp_path: Path) -> None:
         simulate(tmp_path / "out", config=tmp_path / "list.yaml")
 
 
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"psf": {"kind": "gaussian", "sigma_nm": 900}, "field_px": [8, 8]}, r"^psf\.sigma_nm"),
+        ({"camera": {"camera_type": "cmos", "offset_adu": 100}}, r"^camera.*gain_e_per_adu"),
+        ({"camera": {"camera_type": "cmos", "offset_adu": 7e4, "gain_e_per_adu": 1}}, r"^camera\.offset_adu"),
+        ({"camera": {"camera_type": "cmos", "offset_adu": 1, "gain_e_per_adu": 1, "em_gain": 9}}, "em_gain"),
+        ({"background": {"photons": 9e4}}, r"^background\.photons"),
+        ({"background": {"photons": -5}}, r"^background\.photons"),
+        ({"blinking": {"photons": 1e9}}, r"^blinking\.photons"),
+        ({"blinking": {"dark_probability": 0.7, "bleach_probability": 0.7}}, "dark_probability"),
+        ({"camera_pixel_size_nm": 0.1}, "^camera_pixel_size_nm"),
+        ({"n_frames": 0}, "^n_frames"),
+        ({"n_frames": float("inf")}, "^n_frames"),
+        ({"field_px": [0, 64]}, "^field_px"),
+        ({"structure": {"kind": "microtubule"}}, "^structure"),
+        ({"structure": {"kind": "parallel_lines", "distance_nm": -5}}, "distance_nm"),
+        ({"psf": {"kind": "diffraction", "na": 1.6, "immersion_index": 1.33}}, "na: expected below"),
+        ({"psf": {"kind": "diffraction", "zernike_waves": {"comma": 0.1}}}, "zernike_waves: comma"),
+        ({"blinking": {"density_per_um2": 25}, "labelling": {"efficiency": 0.01}}, "^density_per_um2"),
+        ({"unicorn": 1}, "unicorn is not a setting"),
+        ({"camera_pixel_size_nm": 100, "photons_mean": 500, "psf_sigma_nm": 4000}, "^psf_sigma_nm"),
+    ],
+    ids=str,
+)
+def test_absurd_configs_are_refused_by_name(tmp_path: Path, config: dict[str, object], field: str) -> None:
+    write_yaml(tmp_path / "config.yaml", config)
+    with pytest.raises(SettingsError, match=field):
+        simulate(tmp_path / "out", config=tmp_path / "config.yaml")
+    assert not (tmp_path / "out" / "movie.ome.tif").exists()
+
+
 def test_existing_results_are_kept(tmp_path: Path) -> None:
     simulate(tmp_path, **SMALL)
     with pytest.raises(OutputError, match="overwrite"):

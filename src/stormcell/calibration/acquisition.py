@@ -18,13 +18,13 @@ from stormcell.calibration.conditions import Conditions, Known, Measured
 from stormcell.calibration.frame_sample import sample_frames
 from stormcell.calibration.intervals import Jackknife
 from stormcell.calibration.quantities import acquisition_quantities
-from stormcell.errors import InputError
+from stormcell.errors import InputError, SettingsError
 from stormcell.physics.cameras import Camera, CameraSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stormcell.calibration.frame_sample import SampleSettings
+    from stormcell.calibration.frame_sample import FrameSample, SampleSettings
     from stormcell.data.frame_stack import FrameStack
     from stormcell.data.provenance import Quantity
 
@@ -67,10 +67,11 @@ class AcquisitionEstimate:
             Values, intervals and notes.
         """
         fields = AcquisitionSettings.model_fields
-        values: dict[str, Any] = {q.name: q.value for q in self.quantities if q.name in fields}
-        intervals = {q.name: q.interval for q in self.quantities if q.name in fields and q.interval is not None}
-        notes = {q.name: q.detail for q in self.quantities if q.detail}
-        return AcquisitionSettings.create(
+        found = {q.name: q.value for q in self.quantities if q.name in fields}
+        values, doubts = _believable(found, float(found["camera_pixel_size_nm"] or 0))
+        intervals = {q.name: q.interval for q in self.quantities if q.name in values and q.interval is not None}
+        notes = {q.name: q.detail for q in self.quantities if q.detail} | doubts
+        return AcquisitionSettings(
             **values, camera=self.camera, intervals=intervals, notes=notes, record=record or {}
         )
 
@@ -113,10 +114,11 @@ def estimate_acquisition(
             f"pixel_size_nm: expected a camera pixel of 5 to 5000 nm in the sample, got {camera_pixel_size_nm:g}; "
             "it is the pixel of the chip divided by the magnification"
         )
-        raise InputError(msg)
+        raise SettingsError(msg)
     known, warnings = _known_camera(camera)
     maps = camera if isinstance(camera, Camera) else None
     sample = sample_frames(stack, settings, maps)
+    warnings += _darker_than_the_offset(sample, known)
     measured = Measured.of(sample)
     reason, signs = examine_values(stack, sample, measured.fluctuations)
     if reason and measured.spectrum.floor < _NO_NOISE_ADU2:
@@ -158,3 +160,32 @@ def _known_camera(camera: CameraSettings | Camera | None) -> tuple[CameraSetting
         ),
         (),
     )
+
+
+def _darker_than_the_offset(sample: FrameSample, known: CameraSettings) -> tuple[str, ...]:
+    """Refuse an offset that the movie contradicts; light only adds to it."""
+    mean, spread = float(sample.tiles.mean()), float(sample.tiles.std())
+    if known.offset_adu is None or mean >= known.offset_adu:
+        return ()
+    if mean + spread < known.offset_adu:
+        msg = (
+            f"offset_adu: expected below the movie's mean grey value {mean:.1f}, got {known.offset_adu:g}; "
+            "give the value of a dark frame, or leave it out"
+        )
+        raise SettingsError(msg)
+    return (
+        f"the movie's mean grey value {mean:.1f} lies below the offset {known.offset_adu:g}: the offset is wrong",
+    )
+
+
+def _believable(values: dict[str, Any], size_nm: float) -> tuple[dict[str, Any], dict[str, str]]:
+    """Leave out what no acquisition can have, and say so: a strange movie still gets its other quantities."""
+    kept, notes = {}, {}
+    for name, value in values.items():
+        try:
+            AcquisitionSettings.create(**{"camera_pixel_size_nm": size_nm, name: value})
+        except SettingsError:
+            notes[name] = f"not identifiable: {value:.3g} came out, which no acquisition has"
+        else:
+            kept[name] = value
+    return kept, notes

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _UNSURE = 0.6
 _MISFIT = 6.0
 _EVIDENCE = 20.0
+_MOST_STRUCTURE = 5.0
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,9 @@ def _background(runs: Jackknife[Condition], known: Known, qe: float) -> Quantity
 
 def _structure(runs: Jackknife[Condition], known: Known) -> Quantity:
     found = runs.of(lambda c: c.deviation_electrons / max(c.background_electrons(known), 1e-9))
+    if found.value > _MOST_STRUCTURE:
+        detail = "not identifiable: there is hardly any background"
+        return Quantity("background_structure", None, "", "estimated", detail)
     detail = "no structure of the background stands out" if found.value == 0 else "rough: on a scale of 8 px and more"
     interval = _above_zero(found.interval(0.1 + 0.3 * found.value))
     return Quantity("background_structure", found.value, "", "estimated", detail, interval)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stormcell.calibration.optics_like import diffraction_like, halo_for
+from stormcell.errors import SettingsError
 from stormcell.physics.psf.settings import DiffractionPSFSettings, GaussianPSFSettings
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from stormcell.simulation.settings import SimulationSettings
 
 _ROUND = 0.03
+_SPOTS_NM = (20.0, 1000.0)
 
 
 def settings_like(acquisition: AcquisitionSettings, base: SimulationSettings) -> SimulationSettings:
@@ -52,6 +54,9 @@ def settings_like(acquisition: AcquisitionSettings, base: SimulationSettings) ->
 
 def _psf_like(a: AcquisitionSettings, sigma_nm: float) -> GaussianPSFSettings | DiffractionPSFSettings:
     tail = a.tail_fraction or 0.0
+    if not _SPOTS_NM[0] <= sigma_nm <= _SPOTS_NM[1]:
+        msg = f"psf_sigma_nm: expected {_SPOTS_NM[0]:g} to {_SPOTS_NM[1]:g} nm for a simulation, got {sigma_nm:g}"
+        raise SettingsError(msg)
     spot = diffraction_like(sigma_nm, tail, a.camera_pixel_size_nm)
     if spot is not None and (a.psf_ellipticity or 0.0) < _ROUND:
         return spot

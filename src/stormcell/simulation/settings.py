@@ -17,6 +17,8 @@ _DEFAULT_CAMERA = CameraSettings(
     camera_type="cmos", offset_adu=100, gain_e_per_adu=0.46, read_noise_e=1.6, qe=0.82, bit_depth=16
 )
 
+_USUAL_BIT_DEPTH = 16
+
 
 class MotionSettings(Settings):
     """How the stage drifts during the movie."""
@@ -70,7 +72,26 @@ class SimulationSettings(Settings):
         if self.camera.missing:
             msg = f"camera: a simulated camera needs {' and '.join(self.camera.missing)}"
             raise ValueError(msg)
+        _check_range(self.camera, self.background.photons)
         if self.z_range_nm > 0 and isinstance(self.psf, MeasuredPSFSettings):
             msg = "z_range_nm: a measured PSF is known at its own heights alone; set z_range_nm to 0"
             raise ValueError(msg)
         return self
+
+
+def _check_range(camera: CameraSettings, background_photons: float) -> None:
+    """Refuse a camera that would be saturated without a single emitter; maps are left to the camera."""
+    bits = camera.bit_depth or _USUAL_BIT_DEPTH
+    largest, offset = 2**bits - 1, camera.offset_adu or 0.0
+    if offset >= largest:
+        msg = f"camera.offset_adu: expected below {largest}, the largest value of {bits} bits, got {offset:g}"
+        raise ValueError(msg)
+    if camera.gain_e_per_adu is None:
+        return
+    level = offset + background_photons * camera.qe * camera.em_gain / camera.gain_e_per_adu
+    if level > largest:
+        msg = (
+            f"background.photons: {background_photons:g} photons per pixel are {level:.0f} grey values with this "
+            f"camera, which ends at {largest}; lower them, or raise camera.gain_e_per_adu"
+        )
+        raise ValueError(msg)
