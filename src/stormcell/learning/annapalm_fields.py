@@ -42,6 +42,11 @@ class FieldSettings(Settings):
     """Localizations per um of microtubule in the whole acquisition, before linking."""
     frames_per_burst: tuple[float, float] = (2.0, 3.0)
     """Frames of a burst, which linking turns into one event."""
+    events_per_emitter: tuple[float, float] = (0.3, 4.0)
+    """Linked events of a fluorophore in the whole acquisition, on average over a field. At 200 to 600 localizations
+    per um and usual labelling many fluorophores are never seen."""
+    events_per_pore_emitter: tuple[float, float] = (1.0, 12.0)
+    """The same in nuclear pores, which have few fluorophores that come back often."""
     hole_share: float = Field(0.5, ge=0, le=1)
     """Share of the fields with holes cut into them: gaps between ends of filaments, corners missing from pores."""
     linkage_nm: tuple[float, float] = (3.0, 15.0)
@@ -121,8 +126,8 @@ def simulate_field(settings: FieldSettings, seed: int, index: int) -> EmitterFie
 
 def _emitters(settings: FieldSettings, name: str, rng: np.random.Generator) -> tuple[NDArray[np.float64], float]:
     """Positions (N, 2) and the mean number of events of an emitter."""
-    # from switchable proteins that are seen once or never, to dyes that come back
-    events_each = log_uniform(rng, 0.5, 10)
+    is_pore = name == "nuclear_pores"
+    events_each = log_uniform(rng, *(settings.events_per_pore_emitter if is_pore else settings.events_per_emitter))
     if name == OTHER_STRUCTURE and rng.random() < 0.75:
         parts = [OTHER[int(k)](rng, settings.side_nm) for k in rng.integers(0, len(OTHER), int(rng.integers(1, 3)))]
         return np.concatenate(parts), events_each
@@ -130,8 +135,7 @@ def _emitters(settings: FieldSettings, name: str, rng: np.random.Generator) -> t
         name = "endoplasmic_reticulum" if rng.random() < 0.5 else "clathrin_pits"
     scene = Scene(settings.side_nm, settings.side_nm, rng.uniform(50, 400))
     sites = _structure(settings, name, events_each, rng).sites(scene, rng)[:, :2]
-    if name == "nuclear_pores":
-        events_each *= 1.5
+    if is_pore:
         sites = sites[rng.random(len(sites)) < rng.uniform(0.4, 0.9)]
     return sites, events_each
 
@@ -161,7 +165,7 @@ def _structure(settings: FieldSettings, name: str, events_each: float, rng: np.r
             diameter_nm=rng.uniform(220, 700),
             mean_length_um=log_uniform(rng, 1.5, 8),
             branches_per_um=rng.uniform(0, 0.3),
-            sites_per_um2=log_uniform(rng, 150, 1200),
+            sites_per_um2=log_uniform(rng, 300, 3000) / events_each,
             cluster_share=rng.uniform(0, 0.8),
         )
     if name == "actin":
@@ -171,11 +175,13 @@ def _structure(settings: FieldSettings, name: str, events_each: float, rng: np.r
             fibres_per_um=rng.uniform(0, 0.5),
             fibre_width_nm=log_uniform(rng, 60, 300),
             filaments_per_fibre=int(rng.integers(3, 25)),
-            sites_per_um=log_uniform(rng, 8, 50),
+            sites_per_um=log_uniform(rng, 30, 150) / events_each,
         )
     if name == "endoplasmic_reticulum":
-        return EndoplasmicReticulum(mesh_size_um=log_uniform(rng, 0.6, 2), sites_per_um=log_uniform(rng, 15, 80))
-    return ClathrinPits(pits_per_um2=log_uniform(rng, 0.5, 5), sites_per_pit=log_uniform(rng, 8, 60))
+        return EndoplasmicReticulum(
+            mesh_size_um=log_uniform(rng, 0.6, 2), sites_per_um=log_uniform(rng, 40, 200) / events_each
+        )
+    return ClathrinPits(pits_per_um2=log_uniform(rng, 0.5, 5), sites_per_pit=log_uniform(rng, 20, 150) / events_each)
 
 
 def _cut_holes(
