@@ -64,6 +64,16 @@ def test_a_saved_model_draws_what_it_drew(tmp_path, more):
         assert torch.equal(value, model.network.state_dict()[name])
 
 
+def test_the_calibration_of_the_card_scales_the_dispersion(tmp_path):
+    settings = recipe()
+    network, counts = build_network(settings).eval(), np.ones((16, 16), np.float32)
+    spreads = []
+    for name, factor in (("plain", 1.0), ("wider", 2.0)):
+        save_densify_model(tmp_path / name, name, network, settings, training={}, scores={}, dispersion_factor=factor)
+        spreads.append(densify_image(load_densify_model(str(tmp_path / name)), counts, None).dispersion)
+    np.testing.assert_allclose(spreads[1], 2 * spreads[0], rtol=1e-6)
+
+
 def test_models_of_other_tasks_are_refused(tmp_path):
     settings = recipe()
     save_densify_model(tmp_path, "tiny", build_network(settings), settings, training={}, scores={})

@@ -169,7 +169,7 @@ def densify_image(
         cell_weight[half_rows, half_columns] += coarse
         if progress is not None:
             progress(done + 1, len(tiles))
-    return DensifyResult(rate / weight, dispersion / cell_weight)
+    return DensifyResult(rate / weight, np.float32(model.dispersion_factor) * dispersion / cell_weight)
 
 
 @dataclass(frozen=True)

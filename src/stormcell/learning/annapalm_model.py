@@ -31,10 +31,13 @@ class DensifyModel:
         What it was trained on and how well it does.
     network : DensifyNet or PublishedGenerator
         With its weights.
+    dispersion_factor : float
+        Factor on the dispersion the network predicts, measured on held-out fields.
     """
 
     card: ModelCard
     network: DensifyNet | PublishedGenerator
+    dispersion_factor: float = 1.0
 
 
 def load_densify_model(name: str) -> DensifyModel:
@@ -78,7 +81,7 @@ def load_densify_model(name: str) -> DensifyModel:
     except RuntimeError as error:
         msg = f"the weights of the model {name} do not fit its card; copy the model folder again"
         raise ModelError(msg) from error
-    return DensifyModel(card, network.eval())
+    return DensifyModel(card, network.eval(), card.calibration.get("dispersion", 1.0))
 
 
 def save_densify_model(
@@ -90,6 +93,7 @@ def save_densify_model(
     training: dict[str, Any],
     scores: dict[str, Any],
     notes: tuple[str, ...] = (),
+    dispersion_factor: float = 1.0,
     overwrite: bool = False,
 ) -> ModelCard:
     """Write a densify network as a model folder.
@@ -110,6 +114,8 @@ def save_densify_model(
         Held-out scores and how they were measured.
     notes : tuple of str
         What it was tried on and where it fails.
+    dispersion_factor : float
+        Factor on the predicted dispersion that makes intervals hold what they promise.
     overwrite : bool
         Replace an existing model.
 
@@ -140,6 +146,7 @@ def save_densify_model(
             },
             "training": {"recipe": settings.model_dump(mode="json"), **training},
             "scores": scores,
+            "calibration": {"dispersion": dispersion_factor},
             "notes": notes,
         },
         overwrite=overwrite,
