@@ -290,3 +290,13 @@ def test_missing_columns_are_refused_in_words():
         render(Localizations({"frame": [0]}, grid=FIELD), 10, "histogram")
     with pytest.raises(MissingColumnError, match="no column z_nm"):
         render(scene(), 10, "histogram", settings=RenderSettings(weight_column="z_nm"))
+
+
+@pytest.mark.parametrize("widest_nm", [8, 18, 28, 38, 60])
+def test_every_length_of_window_agrees_with_brute_force(widest_nm):
+    """Windows of 8 to 32 pixels are drawn with vectors, larger ones and those at the border pixel by pixel."""
+    rng = np.random.default_rng(8)
+    columns = {f"uncertainty_{axis}_nm": rng.uniform(0.5 * widest_nm, widest_nm, 80) for axis in "xy"}
+    table = scene(n=80, seed=9, **columns)
+    expected = brute_force_gaussian(table, 10)
+    assert render(table, 10, "gaussian").pixels == pytest.approx(expected, abs=2e-4 * expected.max())
