@@ -7,6 +7,7 @@ DIR/training, also with another number of steps; `--only-write` makes the model 
 """
 
 import argparse
+import dataclasses
 import time
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from stormcell.learning.annapalm_fields import FieldSettings
 from stormcell.learning.annapalm_inference import DensifyInferenceSettings, densify_image
 from stormcell.learning.annapalm_model import DensifyModel, load_densify_model, save_densify_model
 from stormcell.learning.annapalm_training import DensifyTrainingSettings, build_network, train_densify
-from stormcell.learning.annapalm_trial import trial_field, try_model
+from stormcell.learning.annapalm_trial import fit_dispersion_factor, trial_field, try_model
 from stormcell.learning.training import LAST_CHECKPOINT, TrainerSettings
 from stormcell.networks.annapalm import DensifyNet
 from stormcell.networks.annapalm_published import PublishedGenerator
@@ -130,10 +131,20 @@ def main() -> None:
         options.out, "annapalm", network, settings, training=training, scores={}, notes=NOTES, overwrite=True
     )
     model = load_densify_model(str(options.out))
+    factor = fit_dispersion_factor(model, STRUCTURES, (0.03, 0.1), max(1, options.fields // 4), TRIAL_SEED + 1)
+    model = dataclasses.replace(model, dispersion_factor=factor)
     trial = try_model(model, STRUCTURES, (0.01, 0.03, 0.1), options.fields, TRIAL_SEED)
     scores = {"measured": f"{options.fields} simulated fields of seed {TRIAL_SEED} each, see annapalm_trial", **trial}
     save_densify_model(
-        options.out, "annapalm", network, settings, training=training, scores=scores, notes=NOTES, overwrite=True
+        options.out,
+        "annapalm",
+        network,
+        settings,
+        training=training,
+        scores=scores,
+        notes=NOTES,
+        dispersion_factor=round(factor, 3),
+        overwrite=True,
     )
     draw_preview(model, options.out / "preview.png")
     for structure, rows in trial.items():
