@@ -35,7 +35,7 @@ def test_photons_in_are_photons_out(psf: PSF) -> None:
 
 
 def test_best_fit_gaussian_lies_at_the_emitter(psf: PSF) -> None:
-    """Issue 3: 7 x 7 px window round the emitter's pixel, any sub-pixel shift, 0.002 px."""
+    """7 x 7 px window round the emitter's pixel, any sub-pixel shift, 0.002 px."""
     rng = np.random.default_rng(2)
     x, y = rng.random((2, 200))
     images = _draw(psf, x + 3, y + 3, (7, 7))

@@ -69,7 +69,7 @@ def test_an_unknown_structure_is_refused() -> None:
 
 @pytest.mark.parametrize("persistence_um", [5.0, 30.0])
 def test_tangents_decorrelate_over_the_persistence_length(persistence_um: float) -> None:
-    """Issue 3: <cos(angle)> = exp(-s / persistence length), from many chains."""
+    """<cos(angle)> = exp(-s / persistence length), from many chains."""
     rng = _rng(7)
     cosines = []
     for _ in range(3000):
