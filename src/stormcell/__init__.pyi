@@ -2,8 +2,10 @@ from .data import FrameStack as FrameStack
 from .data import Localizations as Localizations
 from .data import PixelGrid as PixelGrid
 from .data import SRImage as SRImage
+from .workflows.check import check as check
 from .workflows.convert import convert as convert
 from .workflows.demo import demo as demo
+from .workflows.densify import densify as densify
 from .workflows.doctor import doctor as doctor
 from .workflows.drift import drift as drift
 from .workflows.estimate import estimate as estimate

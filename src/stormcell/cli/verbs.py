@@ -30,6 +30,7 @@ _ALL = (
     VerbEntry("localize", "Find and fit the emitters of every frame; write a table.", _MAIN),
     VerbEntry("reconstruct", "Draw the picture that a network sums up from all frames of a dense movie.", _MAIN),
     VerbEntry("render", "Draw a super-resolution image from a table.", _MAIN),
+    VerbEntry("densify", "Draw the picture a long acquisition would have given, from a short one.", _MAIN),
     VerbEntry("rerun", "Repeat a run from its run.json and say whether the results are identical.", _MAIN),
     VerbEntry("drift", "Estimate the sample drift from a table and take it out.", _TABLES),
     VerbEntry("link", "Merge the localizations of one burst over consecutive frames.", _TABLES),
@@ -41,6 +42,7 @@ _ALL = (
     VerbEntry("train", "Train a network for one's own microscope.", _SIMULATE),
     VerbEntry("models", "List the networks, or show what the card of one says.", _LOOK),
     VerbEntry("info", "Say what is inside a file.", _LOOK),
+    VerbEntry("check", "Say how far a super-resolution image can be trusted, by a wide-field image.", _LOOK),
     VerbEntry("evaluate", "Compare a table with the truth.", _LOOK),
     VerbEntry("doctor", "Say what this machine and its libraries offer.", _LOOK),
 )
