@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
+from stormcell.assessment.camera_noise import noise_of_residual
 from stormcell.assessment.event_support import check_events, count_on_pieces, count_support
 from stormcell.assessment.piece_evidence import PieceEvidence, weigh_pieces
 from stormcell.assessment.segments import Pieces, cut_structure
@@ -208,7 +209,8 @@ def _is_measured(image: SRImage, support: Support, settings: ArtefactSettings) -
 def _weigh(pixels: NDArray[np.float32], image: SRImage, pieces: Pieces, support: Support) -> PieceEvidence:
     noise = counts = None
     if support.comparison is not None:
-        noise = _noise(support.comparison, support.noise)
+        compared = support.comparison
+        noise = noise_of_residual(compared.residual.pixels, compared.widefield.pixels, support.noise)
         # Light from outside reaches the rim and what is there cannot be told apart from it.
         rim = int(np.ceil(_RIM * support.comparison.rsf_sigma_nm / support.comparison.residual.sr_pixel_size_nm))
         inner = np.zeros(noise.shape, dtype=bool)
@@ -219,17 +221,6 @@ def _weigh(pixels: NDArray[np.float32], image: SRImage, pieces: Pieces, support:
         reach = 2 * float(np.nanmedian(judges["uncertainty_x_nm"])) if len(judges) else 0.0
         counts = count_on_pieces(judges, pieces, image.grid, reach)
     return weigh_pieces(pieces, pixels, support.comparison, noise, counts)
-
-
-def _noise(comparison: ErrorMap, camera: CameraNoise | None) -> NDArray[np.float64]:
-    """Noise of the wide-field pixels; without a camera from the scatter of neighbouring residuals."""
-    residual = comparison.residual.pixels.astype(np.float64)
-    if camera is not None:
-        return camera.standard_deviation(comparison.widefield.pixels.astype(np.float64) - residual)
-    # Second differences leave the noise and take away whatever is smooth over two pixels.
-    rough = residual[1:-1, 1:-1] - (residual[:-2, 1:-1] + residual[2:, 1:-1]) / 2
-    deviation = 1.4826 * float(np.median(np.abs(rough))) / np.sqrt(1.5)
-    return np.full(residual.shape, max(deviation, 1e-12))
 
 
 def _discoveries(evidence: PieceEvidence, rate: float) -> NDArray[np.bool_]:

@@ -44,3 +44,31 @@ class CameraNoise(Settings):
         variance = electrons * self.excess_noise_factor + self.read_noise_e**2
         deviation: NDArray[np.float64] = np.sqrt(np.maximum(variance, 0.01) / self.n_frames) / self.gain_e_per_adu
         return deviation
+
+
+def noise_of_residual(
+    residual: NDArray[Any], widefield: NDArray[Any], camera: CameraNoise | None = None
+) -> NDArray[np.float64]:
+    """Give the noise of every wide-field pixel of a comparison.
+
+    Parameters
+    ----------
+    residual : ndarray
+        Shape (Y, X): wide-field minus explained.
+    widefield : ndarray
+        Shape (Y, X): the wide-field pixels.
+    camera : CameraNoise, optional
+        The camera; without it one number for all pixels, from the scatter of neighbouring residuals.
+
+    Returns
+    -------
+    ndarray
+        Shape (Y, X), standard deviations in units of the wide-field image.
+    """
+    values = np.asarray(residual, dtype=np.float64)
+    if camera is not None:
+        return camera.standard_deviation(np.asarray(widefield, dtype=np.float64) - values)
+    # Second differences leave the noise and take away whatever is smooth over two pixels.
+    rough = values[1:-1, 1:-1] - (values[:-2, 1:-1] + values[2:, 1:-1]) / 2
+    deviation = 1.4826 * float(np.median(np.abs(rough))) / np.sqrt(1.5)
+    return np.full(values.shape, max(deviation, 1e-12))

@@ -73,17 +73,34 @@ def read_image(path: str | Path, pixel_size_nm: float | None = None, *, page: in
     if content_name(head) in ("text", "a Parquet file"):
         msg = f"expected {_EXPECTED}, but {path} is {content_name(head)}; render a table first"
         raise FormatError(msg)
-    try:
-        stack = open_movie(path)
-    except FormatError:
-        channels = _read_channels(path) if head.startswith(_TIFF) else None
-        if channels is None:
-            raise
-        stack = FrameStack.from_array(channels)
+    stack = _open_pages(path, head)
     index = _page_index(path, stack.n_frames, page)
     pixels = stack.read(index, index + 1)[0].astype(np.float32)
     claims, record = _said_by_tiff(path) if head.startswith(_TIFF) else ([], {})
     return _with_context(path, pixels, pixel_size_nm, claims, record)
+
+
+def count_pages(path: str | Path) -> int:
+    """Count the pictures in a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `read_image`.
+
+    Returns
+    -------
+    int
+        1 for a single picture, more for a stack.
+
+    Raises
+    ------
+    FormatError
+        The file is missing, damaged, in colour, or no picture.
+    """
+    path = Path(path)
+    head = first_bytes(path, _EXPECTED)
+    return 1 if head.startswith(_PNG) else _open_pages(path, head).n_frames
 
 
 def write_image(image: SRImage, path: str | Path, overwrite: bool = False) -> None:
@@ -170,6 +187,16 @@ def _read_png(path: Path) -> NDArray[np.float32]:
         )
         raise FormatError(msg)
     return pixels.astype(np.float32)
+
+
+def _open_pages(path: Path, head: bytes) -> FrameStack:
+    try:
+        return open_movie(path)
+    except FormatError:
+        channels = _read_channels(path) if head.startswith(_TIFF) else None
+        if channels is None:
+            raise
+        return FrameStack.from_array(channels)
 
 
 def _page_index(path: Path, n_pages: int, page: int | None) -> int:
