@@ -71,3 +71,11 @@ def test_k_out_of_range_is_refused(sparse: SimulatedMovie, camera: Camera, k: in
 def test_too_short_movies_are_refused(sparse: SimulatedMovie, camera: Camera) -> None:
     with pytest.raises(InputError, match="at least 20 frames"):
         pseudo_dense_movie(sparse.frames.frames(0, 10), sparse.truth, 20, camera)
+
+
+def test_metadata_speak_of_the_sums(sparse: SimulatedMovie, camera: Camera) -> None:
+    dense = pseudo_dense_movie(sparse.frames, sparse.truth, 4, camera)
+    noise = sparse.frames.metadata["read_noise_e"].value
+    assert dense.frames.metadata["read_noise_e"].value == pytest.approx(2 * noise)
+    assert dense.frames.metadata["offset_adu"] == sparse.frames.metadata["offset_adu"]
+    assert sparse.frames.metadata["read_noise_e"].value == noise

@@ -64,6 +64,11 @@ class Characteristics:
     n_values: float
     lost: float
 
+    @property
+    def is_even(self) -> bool:
+        """Whether the field was taken to be even, so that no pixel's own mean was subtracted."""
+        return self.lost == 0
+
 
 @dataclass(frozen=True)
 class MeanLogarithm:

@@ -122,6 +122,8 @@ class Condition:
         Mean grey value.
     deviation_adu : float
         Standard deviation of the background over the field.
+    is_even : bool
+        Whether emitters and background lie evenly over the field.
     """
 
     spectrum: SpectrumFit
@@ -133,6 +135,7 @@ class Condition:
     on_time_frames: float
     mean_adu: float
     deviation_adu: float
+    is_even: bool
 
     @property
     def electrons(self) -> float:
@@ -226,6 +229,7 @@ class Conditions:
             on_time_frames=on_time,
             mean_adu=mean,
             deviation_adu=background_deviation(measured.patches, spectrum, emitters, noise.slope, run_weights),
+            is_even=measured.characteristics.is_even,
         )
         if first is None:
             self._first = found

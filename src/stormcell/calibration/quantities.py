@@ -23,6 +23,7 @@ _UNSURE = 0.6
 _MISFIT = 6.0
 _EVIDENCE = 20.0
 _MOST_STRUCTURE = 5.0
+_PERSISTENT = 0.03
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class ModelError:
     density: float = 0.03
     gain: float = 0.01
     background: float = 0.01
+    structured: float = 0.07
+    """Of photons and density, where the density differs from place to place."""
+    structured_persistent: float = 0.16
+    """The same where emitters stay on over frames, too."""
     tail_share: float = 0.025
     """Share of the emitters' light that may lie on either side of the border between spot and background."""
 
@@ -149,7 +154,7 @@ def _light(
         names = (("photons_mean", "photon"), ("photons_sd", "photon"), ("background_photons", "photon"))
         missing = tuple(Quantity(name, None, unit, "estimated", reason) for name, unit in names)
         return (*missing, spread, _structure(runs, known))
-    extra = float(np.hypot(_MODEL_ERROR.photons * doubt, _gain_doubt(runs, known)))
+    extra = float(np.linalg.norm([_MODEL_ERROR.photons * doubt, _gain_doubt(runs, known), _structure_doubt(runs)]))
     mean = _exp("photons_mean", "photon", runs.of(lambda c: np.log(c.electrons / qe)), extra)
     deviation = runs.of(lambda c: c.electrons / qe * c.emitters.relative_spread)
     sd = Quantity(
@@ -210,7 +215,16 @@ def _density(runs: Jackknife[Condition], size_nm: float) -> Quantity:
     doubt = float(np.sqrt(np.clip(runs.whole.emitters.misfit, 1.0, 25.0)))
     area = (size_nm * 1e-3) ** 2
     estimate = runs.of(lambda c: np.log(c.emitters.density / area))
-    return _exp("density_per_um2", "1/um^2", estimate, _MODEL_ERROR.density * doubt)
+    extra = float(np.hypot(_MODEL_ERROR.density * doubt, _structure_doubt(runs)))
+    return _exp("density_per_um2", "1/um^2", estimate, extra)
+
+
+def _structure_doubt(runs: Jackknife[Condition]) -> float:
+    """Tell the relative error that crowding within structures brings to photons and density."""
+    if runs.whole.is_even:
+        return 0.0
+    is_persistent = runs.whole.correlation > _PERSISTENT
+    return _MODEL_ERROR.structured_persistent if is_persistent else _MODEL_ERROR.structured
 
 
 def _on_time(runs: Jackknife[Condition]) -> Quantity:

@@ -7,7 +7,7 @@ offset is kept, so that the same camera description fits, with its read noise ra
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +16,12 @@ from stormcell.data.frame_stack import FrameStack
 from stormcell.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from stormcell.data.localizations import Localizations
+    from stormcell.data.provenance import Quantity
     from stormcell.physics.cameras import Camera
 
 
@@ -87,8 +88,17 @@ def pseudo_dense_movie(
 
     shape = (n_sums, *stack.frame_shape)
     name = f"{stack.name} summed by {k}"
-    dense = FrameStack(load, shape, np.dtype(np.uint32), dict(stack.metadata), name)
+    dense = FrameStack(load, shape, np.dtype(np.uint32), _noisier(stack.metadata, k), name)
     return PseudoDense(dense, _summed_truth(fits, members, stack), math.sqrt(k))
+
+
+def _noisier(metadata: Mapping[str, Quantity], k: int) -> dict[str, Quantity]:
+    """Let the metadata speak of the sums: k read noises, and grey values beyond the single frame's bits."""
+    kept = {name: quantity for name, quantity in metadata.items() if name != "bit_depth"}
+    noise = kept.get("read_noise_e")
+    if noise is not None and isinstance(noise.value, float | int):
+        kept["read_noise_e"] = replace(noise, value=noise.value * math.sqrt(k), detail=f"of {k} frames summed")
+    return kept
 
 
 def _sums(stack: FrameStack, camera: Camera, members: NDArray[np.int64]) -> Iterator[NDArray[np.uint32]]:
