@@ -20,6 +20,7 @@ from .workflows.read import read as read
 from .workflows.reconstruct import reconstruct as reconstruct
 from .workflows.render import render as render
 from .workflows.rerun import rerun as rerun
+from .workflows.resolution import resolution as resolution
 from .workflows.run import run as run
 from .workflows.simulate import simulate as simulate
 from .workflows.train import train as train

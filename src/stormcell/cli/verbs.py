@@ -43,6 +43,7 @@ _ALL = (
     VerbEntry("models", "List the networks, or show what the card of one says.", _LOOK),
     VerbEntry("info", "Say what is inside a file.", _LOOK),
     VerbEntry("check", "Say how far a super-resolution image can be trusted, by a wide-field image.", _LOOK),
+    VerbEntry("resolution", "Measure the resolution of a table or an image.", _LOOK),
     VerbEntry("evaluate", "Compare a table with the truth.", _LOOK),
     VerbEntry("doctor", "Say what this machine and its libraries offer.", _LOOK),
 )
