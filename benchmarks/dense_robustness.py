@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from stormcell.networks.dense import DenseNet
 
 SIDE_PX = 64
+N_SCENES = 3
 BACKGROUNDS = (1.0, 5.0, 25.0, 100.0, 300.0, 600.0)
 
 
@@ -81,17 +82,17 @@ def empty_frames(subject: Subject, n_frames: int) -> None:
         for structure in (0.0, 0.3, 0.5):
             drawn = draw_backgrounds(
                 rng,
-                np.full(n_frames, background),
-                np.full(n_frames, structure),
-                np.full(n_frames, structure > 0),
+                np.full(N_SCENES, background),
+                np.full(N_SCENES, structure),
+                np.full(N_SCENES, structure > 0),
                 (SIDE_PX, SIDE_PX),
             )
-            # a structured background stands still for some frames, as in a cell
-            still = np.repeat(drawn[:: max(1, n_frames // 5)], max(1, n_frames // 5), axis=0)[:n_frames]
-            stack = FrameStack.from_array(SCMOS.to_adu(still, rng))
-            table = subject.localize(stack, SCMOS)
-            area = stack.n_frames * (SIDE_PX * PIXEL_NM / 1000) ** 2
-            print(f"{background:11g}{structure:11g}{table.n_rows / area:26.5f}{table.n_rows:6d}", flush=True)
+            n_rows = 0
+            for still in drawn:  # a structured background stands still, as that of a cell
+                expected = np.broadcast_to(still, (n_frames, SIDE_PX, SIDE_PX))
+                n_rows += subject.localize(FrameStack.from_array(SCMOS.to_adu(expected, rng)), SCMOS).n_rows
+            area = len(drawn) * n_frames * (SIDE_PX * PIXEL_NM / 1000) ** 2
+            print(f"{background:11g}{structure:11g}{n_rows / area:26.5f}{n_rows:6d}", flush=True)
 
 
 def artefacts(subject: Subject, n_frames: int) -> None:
@@ -169,7 +170,7 @@ def main() -> None:
     if "empty" in arguments.parts:
         empty_frames(subject, arguments.frames)
     if "artefacts" in arguments.parts:
-        artefacts(subject, max(10, arguments.frames // 5))
+        artefacts(subject, max(16, arguments.frames // 5))
 
 
 if __name__ == "__main__":

@@ -42,6 +42,11 @@ class ComponentList:
     frame: NDArray[np.int64]
     rows: NDArray[np.float32]
 
+    @classmethod
+    def none(cls) -> ComponentList:
+        """Make an empty list."""
+        return cls(np.zeros(0, np.int64), np.zeros((0, N_FIELDS), np.float32))
+
 
 class DenseRunner:
     """A dense network made ready for one movie.

@@ -12,11 +12,12 @@ from pydantic import Field
 
 from stormcell.data import Localizations
 from stormcell.learning.bad_pixels import find_hot_pixels, repair_pixels
-from stormcell.learning.dense_calibration import calibrate
-from stormcell.learning.dense_inference import DenseRunner, Precision
+from stormcell.learning.dense_calibration import calibrate, weigh_faint
+from stormcell.learning.dense_inference import ComponentList, DenseRunner, Precision
 from stormcell.learning.dense_model import psf_sigma_of
 from stormcell.learning.measured_noise import MovieNoise, measure_noise
 from stormcell.learning.probability_image import ProbabilityImage
+from stormcell.learning.still_light import CHUNK_FRAMES, Pending, StillLight
 from stormcell.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stormcell.data import FrameStack, PixelGrid, SRImage
-    from stormcell.learning.dense_inference import ComponentList
     from stormcell.networks.dense import DenseNet
     from stormcell.physics.cameras import Camera
 
@@ -39,6 +39,8 @@ class DenseLocalizationSettings(Settings):
 
     probability_threshold: float = Field(0.5, gt=0, lt=1)
     """Least probability of a row in the table."""
+    rejects_still: bool = True
+    """Leave rows out that do not blink although the movie is long enough to tell: edges, beads, static structure."""
     uses_neighbours: bool = False
     """Look at the frames before and after, too; better where emitters stay on for more than a frame."""
     device: str = "cpu"
@@ -67,6 +69,8 @@ class DenseLocalization:
         Pixels that are hot in the whole movie; they were replaced by their neighbours.
     n_struck_pixels : int
         Pixel values replaced in single frames, as a cosmic ray leaves them.
+    n_still_rows : int
+        Rows left out because the light at their place does not blink.
     """
 
     table: Localizations
@@ -76,6 +80,7 @@ class DenseLocalization:
     psf_sigma_px: float
     n_hot_pixels: int = 0
     n_struck_pixels: int = 0
+    n_still_rows: int = 0
 
 
 def localize_dense(
@@ -131,20 +136,30 @@ def localize_dense(
         device=settings.device,
         precision=settings.precision,
     )
+    sigma = psf_sigma_of(network, condition)
     picture = ProbabilityImage(grid, sr_pixel_size_nm) if sr_pixel_size_nm is not None else None
     least = settings.probability_threshold if picture is None else min(0.05, settings.probability_threshold)
-    tables = []
+    still = StillLight(units.read_variance, sigma)
+    tables = [_columns(ComponentList.none(), np.zeros(0, np.bool_), 0, grid, units)]
     for start, frames, margin in _blocks(stack, units, int(settings.uses_neighbours)):
         found = runner.list_emitters(frames, units.read_variance, least)
         own = (found.frame >= margin[0]) & (found.frame < len(frames) - margin[1])
         columns = _columns(found, own, start - margin[0] + stack.first_frame, grid, units)
         calibrate(columns, calibration or {}, grid.pixel_size_nm)
-        if picture is not None:
-            picture.add(columns)
-        rows = columns["probability"] >= settings.probability_threshold
-        tables.append({name: values[rows] for name, values in columns.items()})
+        weigh_faint(found.rows[own], columns, sigma, units.read_variance)
+        rows = found.rows[own].astype(np.float64)
+        pending = Pending(columns, rows[:, 1], rows[:, 2], np.exp(rows[:, 5]))
+        frames = frames[margin[0] : len(frames) - margin[1]]
+        judged = still.add(frames, pending) if settings.rejects_still else [columns]
+        if start + len(frames) >= stack.n_frames:
+            judged += still.finish()
+        for part in judged:
+            if picture is not None:
+                picture.add(part)
+            sure = part["probability"] >= settings.probability_threshold
+            tables.append({name: values[sure] for name, values in part.items()})
         if progress is not None:
-            progress(start + len(frames) - sum(margin), stack.n_frames)
+            progress(start + len(frames), stack.n_frames)
     joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
     order = np.lexsort((joined["x_nm"], joined["y_nm"], joined["frame"]))
     return DenseLocalization(
@@ -152,9 +167,10 @@ def localize_dense(
         None if picture is None else picture.image(),
         None if picture is None else picture.uncertainty(),
         noise,
-        psf_sigma_of(network, condition),
+        sigma,
         int(units.is_hot.sum()),
         units.n_struck,
+        still.n_rejected,
     )
 
 
@@ -199,7 +215,7 @@ def _blocks(
     stack: FrameStack, units: _NetworkUnits, halo: int
 ) -> Iterator[tuple[int, NDArray[np.float32], tuple[int, int]]]:
     """Read and convert ahead while the network works; each block comes with `halo` neighbours where there are any."""
-    n_frames = max(1, _PIXELS_PER_BLOCK // math.prod(stack.frame_shape))
+    n_frames = max(1, min(CHUNK_FRAMES, _PIXELS_PER_BLOCK // math.prod(stack.frame_shape)))
 
     def read(start: int) -> tuple[int, NDArray[np.float32], tuple[int, int]]:
         first, last = max(start - halo, 0), min(start + n_frames + halo, stack.n_frames)

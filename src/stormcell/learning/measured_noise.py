@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 from stormcell.calibration.fluctuations import temporal_fluctuations
 from stormcell.calibration.frame_sample import SampleSettings, sample_frames
@@ -33,6 +34,8 @@ _AGREES = 1.25
 _SURE = 0.15
 _LIMITS = (0.1, 40.0)
 _CLEAR = 3.0
+_PER_MEDIAN = 1.4826
+_HOT_SIGMAS = 10.0
 _HARDLY_LIGHT_E = 3.0
 _LEAST_READ_E2 = 1e-3
 
@@ -140,10 +143,17 @@ def _measure(stack: FrameStack, camera: Camera) -> _Found:
     per_adu = float(np.mean(camera.gain_e_per_adu)) / camera.em_gain
     return _Found(
         floor_e2=float(spectrum.floor) * per_adu**2,
-        light_e=(float(sample.tiles.mean()) - float(np.mean(camera.offset_adu))) * per_adu,
+        light_e=(_level(sample.tiles.mean(axis=1)) - float(np.mean(camera.offset_adu))) * per_adu,
         slope=float(np.exp(estimate.value)) * per_adu,
         slope_error=float(estimate.error),
     )
+
+
+def _level(means: NDArray[np.float32]) -> float:
+    """Mean grey value without hot pixels, whose light is not that of the scene."""
+    around = ndimage.median_filter(means, size=(1, 3, 3))
+    typical = float(np.median(np.abs(means - around))) * _PER_MEDIAN
+    return float(means[means - around <= _HOT_SIGMAS * typical + 0.3 * np.abs(around)].mean())
 
 
 def _split(found: _Found, promised_scale: float, read: float) -> tuple[float, float]:

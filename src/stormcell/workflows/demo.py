@@ -26,7 +26,7 @@ TRUTH_NAME = "truth.parquet"
 REFERENCE_NAME = "reference.ome.tif"
 """The simulated wide-field image; run writes what it compared with as widefield.ome.tif."""
 
-_PRESET = "microtubules-sparse"
+_PRESET = "microtubules-dense"
 # As in the localization challenge: who was on for less than a quarter of a frame counts neither for nor against.
 _INSIGNIFICANT_SHARE = 0.25
 
@@ -40,7 +40,7 @@ class DemoVerbSettings(Settings):
     field_px: Annotated[int, Field(ge=16, le=512)] = 64
     """Side of the square field, in camera pixels of 100 nm."""
 
-    density_per_um2: Annotated[float, Field(gt=0, le=10)] = 0.5
+    density_per_um2: Annotated[float, Field(gt=0, le=10)] = 2.0
     """Emitters that are on at any moment, for each square micrometre of the field."""
 
     seed: Annotated[int, Field(ge=0)] = 1
@@ -113,7 +113,9 @@ def demo(
     folder = prepare_folder(output, (MOVIE_NAME, TRUTH_NAME, REFERENCE_NAME, *RUN_FILES), overwrite)
     simulated = simulate_demo(wanted, begin_stage(progress, "Simulating"))
     movie, truth, reference = write_demo(simulated, folder, overwrite)
-    result = run(movie, output=folder, overwrite=overwrite, progress=progress, widefield=str(reference))
+    result = run(
+        movie, output=folder, overwrite=overwrite, progress=progress, widefield=str(reference), method="dense"
+    )
     evaluation = evaluate(result.table, simulated.truth, insignificant_share=_INSIGNIFICANT_SHARE)
     return DemoResult(result, movie, truth, reference, evaluation)
 

@@ -80,6 +80,7 @@ def run_dense(
 
     settings = DenseLocalizationSettings(
         probability_threshold=options.probability_threshold,
+        rejects_still=options.rejects_still,
         uses_neighbours=options.uses_neighbours,
         device=resolve_device(options.device),
         precision=options.precision,
@@ -120,6 +121,11 @@ def described(done: DenseLocalization, model: DenseModel) -> Found:
         notes.append(
             f"{done.n_hot_pixels:,} hot pixels and {done.n_struck_pixels:,} single pixel values (cosmic rays) were "
             "replaced by their neighbours"
+        )
+    if done.n_still_rows:
+        notes.append(
+            f"{done.n_still_rows:,} rows were left out because the light there does not blink (edges, beads, "
+            "static structure); pass --no-rejects-still to keep them"
         )
     scale = Quantity(
         "variance_per_electron",

@@ -18,6 +18,9 @@ class NetworkOptions(Settings):
     probability_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Least probability of a row that the dense network finds."""
 
+    rejects_still: bool = True
+    """Leave rows out that do not blink although the movie is long enough to tell: edges, beads, static structure."""
+
     uses_neighbours: bool = False
     """Let the dense network look at the frames before and after as well; better where emitters stay on for more than
     a frame."""
