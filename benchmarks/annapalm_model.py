@@ -143,7 +143,7 @@ def main() -> None:
         training=training,
         scores=scores,
         notes=NOTES,
-        dispersion_factor=round(factor, 3),
+        dispersion_factor=factor,
         overwrite=True,
     )
     draw_preview(model, options.out / "preview.png")
