@@ -187,7 +187,8 @@ def fit_dispersion_factor(
     Returns
     -------
     float
-        The factor that comes nearest, 0.5 to 2; coverage is the mean over structures, shares, and fields with and without wide-field.
+        The factor that comes nearest, 0.5 to 2; coverage is the mean over structures, shares, and fields with and
+        without wide-field.
     """
     covered = np.zeros(len(_FACTORS))
     for structure in structures:
