@@ -200,7 +200,7 @@ def _positions_and_variances(
     if not stated and settings.max_distance_nm is None:
         msg = (
             "expected uncertainty_x_nm and uncertainty_y_nm to know which rows may be one burst, the table "
-            "lacks them; give max_distance_nm"
+            "lacks them; pass --max-distance-nm (for example 50)"
         )
         raise InputError(msg)
     if stated:

@@ -47,7 +47,10 @@ def open_npy(path: Path) -> FrameStack:
     check_pixel_type(dtype, path)
     if len(shape) == 2:
         shape = (1, *shape)
-    if len(shape) != 3 or min(shape) < 1:
+    if len(shape) == 3 and min(shape) < 1:
+        msg = f"expected at least one frame and one pixel in {path}, got an array of shape {shape}; save it again"
+        raise FormatError(msg)
+    if len(shape) != 3:
         msg = (
             f"expected an array of shape (frames, rows, columns) in {path}, got {shape}; "
             "save one channel with three axes"
