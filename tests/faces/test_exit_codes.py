@@ -200,7 +200,7 @@ def test_interrupted(stormcell, movie, monkeypatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("stormcell.localization.pipeline.localize_stack", interrupt)
-    said = stormcell("localize", movie, *CAMERA)
+    said = stormcell("localize", movie, *CAMERA, "--method", "mle")
     assert said.code == 130
     assert "interrupted" in said.err
     assert [path.name for path in movie.parent.iterdir()] == [movie.name]
@@ -212,7 +212,7 @@ def test_our_own_fault_names_a_log_file(stormcell, movie, monkeypatch) -> None:
         raise ZeroDivisionError(msg)
 
     monkeypatch.setattr("stormcell.localization.pipeline.localize_stack", break_down)
-    said = stormcell("localize", movie, *CAMERA)
+    said = stormcell("localize", movie, *CAMERA, "--method", "mle")
     assert said.code == 1
     assert "Traceback" not in said.err
     assert len(said.err.splitlines()) == 1
@@ -299,8 +299,9 @@ def test_a_killed_run_leaves_no_half_written_file(movie) -> None:
     assert not output.exists()
 
 
-def test_a_device_that_makes_no_difference_is_said(stormcell, movie) -> None:
-    said = stormcell("localize", movie, *CAMERA, "--device", "cuda")
+def test_a_device_that_makes_no_difference_is_said(stormcell, tmp_path) -> None:
+    (tmp_path / "table.csv").write_text("frame,x_nm,y_nm\n0,1,2\n")
+    said = stormcell("filter", tmp_path / "table.csv", "--where", "x_nm > 0", "--device", "cuda")
     assert said.code == 0
     assert "makes no difference" in said.err
 
