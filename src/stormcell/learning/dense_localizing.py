@@ -128,7 +128,8 @@ def localize_dense(
     noise = noise or measure_noise(stack, camera)
     sample = _frames_to_describe(stack)
     units = _NetworkUnits(camera, stack, noise, sample)
-    condition = _looker(network, settings).describe(units.to_network(sample), units.read_variance)
+    few = sample[:: max(1, len(sample) // _frames_for(_PIXELS_TO_DESCRIBE, stack))]
+    condition = _looker(network, settings).describe(units.to_network(few), units.read_variance)
     runner = DenseRunner(
         network,
         condition=condition,
@@ -204,9 +205,13 @@ def _looker(network: DenseNet, settings: DenseLocalizationSettings) -> DenseRunn
     return DenseRunner(network, device=settings.device, precision=settings.precision)
 
 
+def _frames_for(n_pixels: int, stack: FrameStack) -> int:
+    return math.ceil(n_pixels / math.prod(stack.frame_shape))
+
+
 def _frames_to_describe(stack: FrameStack) -> NDArray[Any]:
     """Frames spread over the movie, from which its PSF and its hot pixels are read."""
-    wanted = max(_FEWEST_TO_JUDGE_PIXELS, math.ceil(_PIXELS_TO_DESCRIBE / math.prod(stack.frame_shape)))
+    wanted = max(_FEWEST_TO_JUDGE_PIXELS, _frames_for(_PIXELS_TO_DESCRIBE, stack))
     chosen = np.unique(np.linspace(0, stack.n_frames - 1, min(stack.n_frames, wanted)).astype(int))
     return np.concatenate([stack.read(int(i), int(i) + 1) for i in chosen])
 
