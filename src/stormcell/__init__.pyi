@@ -2,6 +2,7 @@ from .data import FrameStack as FrameStack
 from .data import Localizations as Localizations
 from .data import PixelGrid as PixelGrid
 from .data import SRImage as SRImage
+from .workflows.batch import batch as batch
 from .workflows.check import check as check
 from .workflows.convert import convert as convert
 from .workflows.demo import demo as demo

@@ -31,6 +31,7 @@ _ALL = (
     VerbEntry("reconstruct", "Draw the picture that a network sums up from all frames of a dense movie.", _MAIN),
     VerbEntry("render", "Draw a super-resolution image from a table.", _MAIN),
     VerbEntry("densify", "Draw the picture a long acquisition would have given, from a short one.", _MAIN),
+    VerbEntry("batch", "Do one verb for many inputs, resumable, on one machine or a cluster.", _MAIN),
     VerbEntry("rerun", "Repeat a run from its run.json and say whether the results are identical.", _MAIN),
     VerbEntry("drift", "Estimate the sample drift from a table and take it out.", _TABLES),
     VerbEntry("link", "Merge the localizations of one burst over consecutive frames.", _TABLES),

@@ -1,0 +1,73 @@
+"""Throughput of batch on small fields against one process: python -m benchmarks.batch_throughput --fields 200."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import stormcell as sc
+
+OPTIONS = {"pixel_size_nm": 100, "offset_adu": 0, "gain_e_per_adu": 1}
+
+
+def make_fields(folder: Path, count: int, frames: int, side: int) -> None:
+    y, x = np.mgrid[:side, :side] + 0.5
+    for index in range(count):
+        rng = np.random.default_rng(index)
+        movie = np.full((frames, side, side), 10.0)
+        for frame, a, b in zip(
+            rng.integers(0, frames, 4 * frames), *rng.uniform(4, side - 4, (2, 4 * frames)), strict=True
+        ):
+            movie[frame] += 120 * np.exp(-((y - a) ** 2 + (x - b) ** 2) / 3.4)
+        np.save(folder / f"field{index:05}.npy", rng.poisson(movie).astype(np.uint16))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fields", type=int, default=200)
+    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--verb", default="localize")
+    parser.add_argument("--method", default="lsq")
+    given = parser.parse_args()
+    options = {**OPTIONS, "method": given.method}
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as temporary:
+        plate = Path(temporary) / "plate"
+        plate.mkdir()
+        make_fields(plate, given.fields, given.frames, given.side)
+        alone, paths = Path(temporary) / "alone", sorted(plate.iterdir())
+        alone.mkdir()
+        name = "" if given.verb == "run" else ".parquet"
+        from stormcell.workflows.threads import limit_threads
+
+        limit_threads(1)
+        act = getattr(sc, given.verb)
+        act(paths[0], output=alone / f"warm{name}", **options)
+        few = paths[: max(5, given.fields // 10)]
+        begin = time.perf_counter()
+        for index, path in enumerate(few):
+            act(path, output=alone / f"{index}{name}", **options)
+        single = (time.perf_counter() - begin) / len(few)
+        text = ",".join(f"{key}={value}" for key, value in options.items())
+        out = Path(temporary) / "out"
+        begin = time.perf_counter()
+        done = sc.batch(plate, output=out, verb=given.verb, verb_options=text, workers=given.workers)
+        whole = time.perf_counter() - begin
+        rows = len(pd.read_parquet(out / "summary.parquet"))
+    busy = sum(outcome.get("seconds", 0) for outcome in done.outcomes) / given.workers
+    print(f"one process: {single * 1e3:.0f} ms per field; batch: {whole:.1f} s for {given.fields} fields")
+    print(f"share of {given.workers} x one process: {given.fields * single / whole / given.workers:.2f}")
+    print(f"beside the work itself: {(whole - busy) / given.fields * 1e3:.0f} ms per field, the start included")
+    print(f"failed: {done.n_failed}; rows of the summary: {rows}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The workers of a batch: on this machine, on a scheduler that runs already, or on Slurm."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from stormcell.errors import InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def share_threads(workers: int | None) -> tuple[int, int]:
+    """Share the cores of this machine.
+
+    Parameters
+    ----------
+    workers : int or None
+        Processes wanted; None takes one for each core.
+
+    Returns
+    -------
+    tuple of int
+        Processes, and threads in each; their product is at most the number of cores, or one thread each.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = workers or cores
+    return count, max(1, cores // count)
+
+
+@contextmanager
+def open_client(cluster: str | None, workers: int | None) -> Iterator[Any]:
+    """Connect to the workers.
+
+    Parameters
+    ----------
+    cluster : str or None
+        `tcp://...`, `slurm:config.yaml`, or None for this machine.
+    workers : int or None
+        Processes on this machine, or jobs on Slurm.
+
+    Yields
+    ------
+    distributed.Client
+        Connected.
+
+    Raises
+    ------
+    InputError
+        A package is missing, or the cluster cannot be reached.
+    """
+    try:
+        import dask
+        import distributed
+    except ImportError:
+        msg = 'batch needs dask.distributed; install it with: pip install "stormcell[cluster]"'
+        raise MissingDependencyError(msg) from None
+    settings: dict[str, Any] = {"distributed.scheduler.allowed-failures": 1, "distributed.admin.log-length": 0}
+    if cluster is None:
+        count, threads = share_threads(workers)
+        settings["distributed.nanny.pre-spawn-environ"] = dict.fromkeys(_THREAD_VARIABLES, str(threads))
+        with (
+            dask.config.set(settings),
+            distributed.LocalCluster(
+                n_workers=count, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+            ) as local,
+            distributed.Client(local) as client,
+        ):
+            yield client
+    elif cluster.startswith("slurm:"):
+        with dask.config.set(settings), _slurm(cluster.removeprefix("slurm:"), workers) as jobs:
+            with distributed.Client(jobs) as client:
+                yield client
+    else:
+        with _connect(cluster) as client:
+            yield client
+
+
+def _connect(address: str) -> Any:
+    import distributed
+
+    try:
+        return distributed.Client(address, timeout="10s")
+    except (OSError, TimeoutError, ValueError) as error:
+        msg = f"expected --cluster tcp://HOST:PORT of a running scheduler, got {address} ({error}); start it first"
+        raise InputError(msg) from None
+
+
+def _slurm(config: str, workers: int | None) -> Any:
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ImportError:
+        msg = 'a Slurm cluster needs dask-jobqueue; install it with: pip install "stormcell[cluster]"'
+        raise MissingDependencyError(msg) from None
+    from stormcell.io.documents import read_yaml
+
+    values = dict(read_yaml(config))
+    jobs = int(values.pop("jobs", 1))
+    values.setdefault("processes", values.get("cores", 1))  # a worker with two threads would do two inputs at once
+    cluster = SLURMCluster(**values)
+    cluster.scale(jobs=workers or jobs)
+    return cluster

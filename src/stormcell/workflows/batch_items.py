@@ -1,0 +1,119 @@
+"""What a batch works on: a folder, a glob or a manifest becomes a list of named inputs."""
+
+from __future__ import annotations
+
+import csv
+import glob
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stormcell.errors import InputError
+
+_INPUT_COLUMN = "input"
+
+
+@dataclass(frozen=True)
+class BatchItem:
+    """One input of a batch.
+
+    Parameters
+    ----------
+    name : str
+        Name of its result folder, unique in the batch.
+    source : str
+        The file.
+    options : dict of str to object
+        Options of the verb for this input.
+    """
+
+    name: str
+    source: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def find_items(source: str, options: dict[str, Any]) -> list[BatchItem]:
+    """List the inputs of a batch.
+
+    Parameters
+    ----------
+    source : str
+        A folder (all visible files in it), a glob, or a CSV manifest with a column `input`; its other columns are
+        options of the verb, an empty cell keeps the option of the whole batch.
+    options : dict of str to object
+        Options of the verb for all inputs.
+
+    Returns
+    -------
+    list of BatchItem
+        Sorted by name of file; in a manifest as its rows stand.
+
+    Raises
+    ------
+    InputError
+        Nothing is there, or the manifest has no column `input`.
+    """
+    place = Path(source)
+    if place.suffix.lower() == ".csv" and place.is_file():
+        return _named(_manifest_rows(place, options))
+    if place.is_dir():
+        paths = [str(path) for path in sorted(place.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    else:
+        paths = sorted(glob.glob(source, recursive=True))
+    return _named([(path, options) for path in paths])
+
+
+def parse_options(text: str | None) -> dict[str, Any]:
+    """Read options typed as one text.
+
+    Parameters
+    ----------
+    text : str or None
+        Like `pixel_size_nm=100, method=mle`.
+
+    Returns
+    -------
+    dict of str to object
+        Values by name, read as YAML.
+
+    Raises
+    ------
+    InputError
+        A part has no equals sign.
+    """
+    found = {}
+    for part in filter(None, (piece.strip() for piece in (text or "").split(","))):
+        name, sign, value = part.partition("=")
+        if not sign:
+            msg = f"expected verb options like pixel_size_nm=100,method=mle, got {part!r}; write NAME=VALUE"
+            raise InputError(msg)
+        found[name.strip().replace("-", "_")] = yaml.safe_load(value)
+    return found
+
+
+def _manifest_rows(path: Path, options: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        reader = csv.DictReader(stream)
+        if _INPUT_COLUMN not in (reader.fieldnames or ()):
+            msg = f"expected a column {_INPUT_COLUMN!r} in {path.name}, got {reader.fieldnames}; name it so"
+            raise InputError(msg)
+        rows = []
+        for row in reader:
+            given = {
+                key: yaml.safe_load(value) for key, value in row.items() if key and key != _INPUT_COLUMN and value
+            }
+            # A manifest travels with its files: their places are told from where it lies.
+            rows.append((str(path.parent / row[_INPUT_COLUMN]), {**options, **given}))
+    return rows
+
+
+def _named(rows: list[tuple[str, dict[str, Any]]]) -> list[BatchItem]:
+    names: dict[str, int] = {}
+    items = []
+    for source, options in rows:
+        stem = Path(source).name.removesuffix(".tif").removesuffix(".ome") or "input"
+        names[stem] = names.get(stem, 0) + 1
+        items.append(BatchItem(stem if names[stem] == 1 else f"{stem}~{names[stem]}", source, options))
+    return items

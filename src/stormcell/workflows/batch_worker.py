@@ -1,0 +1,115 @@
+"""What a worker does for one input of a batch: the verb, into a folder that gets its name when complete."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import secrets
+import shutil
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stormcell.errors import InputError, StormcellWarning
+from stormcell.io.writing import make_folder
+from stormcell.workflows.batch_journal import OUTCOME_FILE
+from stormcell.workflows.threads import limit_threads
+
+if TYPE_CHECKING:
+    from stormcell.workflows.batch_items import BatchItem
+
+OUTPUT_NAMES = {
+    "run": "",
+    "localize": "localizations.parquet",
+    "link": "localizations.parquet",
+    "filter": "localizations.parquet",
+    "drift": "localizations.parquet",
+    "render": "superresolution.ome.tif",
+    "reconstruct": "superresolution.ome.tif",
+    "densify": "superresolution.ome.tif",
+    "check": "",
+    "estimate": "acquisition.yaml",
+}
+"""What each verb writes in the result folder; empty where it fills the folder itself."""
+PART_PREFIX = ".part-"
+_THUMBNAIL_PX = 96
+
+
+def process(verb: str, item: BatchItem, folder: str, threads: int) -> dict[str, Any]:
+    """Do the verb for one input.
+
+    Parameters
+    ----------
+    verb : str
+        Which.
+    item : BatchItem
+        The input with its options.
+    folder : str
+        Output of the batch.
+    threads : int
+        Threads this worker may use.
+
+    Returns
+    -------
+    dict
+        What came of it; `error` is set where it was refused or failed.
+    """
+    limit_threads(threads)
+    part = Path(folder) / f"{PART_PREFIX}{secrets.token_hex(6)}"
+    begin = time.perf_counter()
+    outcome: dict[str, Any] = {"name": item.name, "source": item.source, "verb": verb, "options": item.options}
+    try:
+        make_folder(part)
+        outcome |= _run(verb, item, part)
+        outcome["seconds"] = round(time.perf_counter() - begin, 3)
+        (part / OUTCOME_FILE).write_text(json.dumps(outcome, allow_nan=False), encoding="utf-8")
+        target = Path(folder) / item.name
+        if not (target / OUTCOME_FILE).exists():  # a worker thought dead may have been first
+            part.rename(target)
+    except InputError as error:
+        return {**outcome, "error": " ".join(str(error).split())}
+    except MemoryError:
+        return {**outcome, "error": "not enough memory; use fewer workers, or a part of the movie with roi"}
+    except Exception as error:  # noqa: BLE001 - one input must not end the batch; the reason is in the summary
+        return {**outcome, "error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return outcome
+
+
+def _run(verb: str, item: BatchItem, part: Path) -> dict[str, Any]:
+    import stormcell
+
+    name = OUTPUT_NAMES[verb]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = getattr(stormcell, verb)(item.source, output=part / name, overwrite=True, **item.options)
+    told = [str(one.message) for one in caught if issubclass(one.category, StormcellWarning)]
+    numbers = dict(getattr(result, "numbers", None) or {})
+    if hasattr(result, "n_rows"):
+        numbers["n_localizations"] = result.n_rows
+    kept = {key: float(value) for key, value in numbers.items() if _is_number(value)}
+    return {"numbers": kept, "warnings": list(dict.fromkeys(told)), "thumbnail": _thumbnail(result)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and math.isfinite(value)
+
+
+def _thumbnail(result: Any) -> str | None:
+    image = getattr(result, "image", result)
+    pixels = getattr(image, "pixels", None)
+    if pixels is None or np.ndim(pixels) != 2:
+        return None
+    import imagecodecs
+
+    step = max(1, math.ceil(max(pixels.shape) / _THUMBNAIL_PX))
+    rows, columns = (math.ceil(side / step) * step for side in pixels.shape)
+    filled = np.pad(np.nan_to_num(pixels), ((0, rows - pixels.shape[0]), (0, columns - pixels.shape[1])))
+    small = np.sqrt(np.maximum(filled.reshape(rows // step, step, columns // step, step).mean(axis=(1, 3)), 0))
+    grey = np.clip(255 * small / max(float(np.percentile(small, 99.5)), 1e-12), 0, 255).astype(np.uint8)
+    return base64.b64encode(imagecodecs.png_encode(grey)).decode("ascii")
