@@ -66,9 +66,7 @@ def open_client(cluster: str | None, workers: int | None) -> Iterator[Any]:
         settings["distributed.nanny.pre-spawn-environ"] = dict.fromkeys(_THREAD_VARIABLES, str(threads))
         with (
             dask.config.set(settings),
-            distributed.LocalCluster(
-                n_workers=count, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
-            ) as local,
+            _local(count) as local,
             distributed.Client(local) as client,
         ):
             yield client
@@ -79,6 +77,18 @@ def open_client(cluster: str | None, workers: int | None) -> Iterator[Any]:
     else:
         with _connect(cluster) as client:
             yield client
+
+
+def _local(count: int) -> Any:
+    import distributed
+
+    try:
+        return distributed.LocalCluster(
+            n_workers=count, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+        )
+    except RuntimeError as error:
+        msg = f"the worker processes did not start ({error}); finished inputs are kept, call again with fewer workers"
+        raise InputError(msg) from None
 
 
 def _connect(address: str) -> Any:

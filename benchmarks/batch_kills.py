@@ -1,0 +1,82 @@
+"""Kill a batch again and again, then count: python -m benchmarks.batch_kills --fields 200 --kills 20 (Linux)."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+from benchmarks.batch_throughput import OPTIONS, make_fields
+
+from stormcell.io.tables import read_table
+
+TEXT = ",".join(f"{key}={value}" for key, value in {**OPTIONS, "method": "lsq"}.items())
+
+
+def children(pid: int) -> list[int]:
+    """Every process below this one."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found += [child, *children(child)]
+    return found
+
+
+def start(plate: Path, out: Path) -> subprocess.Popen[bytes]:
+    call = [sys.executable, "-m", "stormcell", "--quiet", "batch", str(plate), "-o", str(out), "--verb", "localize"]
+    return subprocess.Popen([*call, "--workers", "2", "--verb-options", TEXT], start_new_session=True)
+
+
+def strike(process: subprocess.Popen[bytes], rng: random.Random) -> str:
+    below = children(process.pid)
+    kind = rng.choice(["worker", "client and scheduler", "all"])
+    if kind == "worker" and below:
+        os.kill(below[-1], signal.SIGKILL)
+    elif kind == "all":
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        kind = "client and scheduler"
+        process.kill()
+    return kind
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fields", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--longest-wait-s", type=float, default=10)
+    given = parser.parse_args()
+    rng, kinds = random.Random(1), []
+    with tempfile.TemporaryDirectory() as temporary:
+        plate, out = Path(temporary) / "plate", Path(temporary) / "out"
+        plate.mkdir()
+        make_fields(plate, given.fields, 20, 24)
+        process = start(plate, out)
+        for _ in range(given.kills):
+            time.sleep(rng.uniform(1, given.longest_wait_s))
+            if process.poll() is not None:
+                process = start(plate, out)
+                continue
+            kinds.append(strike(process, rng))
+            if kinds[-1] != "worker":
+                process.wait()
+                process = start(plate, out)
+        process.wait()
+        last = start(plate, out)
+        code = last.wait()
+        valid = sum(read_table(path).n_rows > 0 for path in out.glob("*/localizations.parquet"))
+        summary = pd.read_parquet(out / "summary.parquet")
+    print(f"kills: {len(kinds)} ({', '.join(f'{kinds.count(kind)} {kind}' for kind in sorted(set(kinds)))})")
+    print(f"last exit code {code}; valid tables {valid} of {given.fields}; names {summary['name'].nunique()}")
+    print(f"rows of the summary {len(summary)}, done {(summary['state'] == 'done').sum()}")
+
+
+if __name__ == "__main__":
+    main()
