@@ -63,6 +63,23 @@ def test_the_widefield_is_the_mean_of_the_movie(done: Path, scene: dict[str, Pat
     np.testing.assert_allclose(read_image(done / "widefield.ome.tif").pixels, frames.mean(axis=0), rtol=1e-6)
 
 
+def test_the_run_says_how_far_to_trust_it(done: Path) -> None:
+    results = json.loads((done / "run.json").read_text())["results"]
+    assert {"rsp", "rse", "rsf_sigma_nm", "alpha", "beta", "shift_x_nm", "shift_y_nm"} <= set(results)
+    shares = [results[f"share_{name}"] for name in ("measured", "inferred", "contradicted")]
+    assert 0 < sum(shares) <= 1 + 1e-6
+    assert results["share_contradicted"] < 0.2  # the movie's own light, of which the picture was made
+    assert results["rsp"] > 0.8
+    notes = " ".join(json.loads((done / "run.json").read_text())["notes"])
+    assert "what the frames never held" in notes
+    page = (done / "report.html").read_text()
+    assert "what the frames never held" in page
+    assert "Measured, inferred, contradicted" in page
+    classes = read_image(done / "classes.ome.tif")
+    assert classes.grid == read_image(done / "superresolution.ome.tif").grid
+    assert set(np.unique(classes.pixels)) <= {0, 1, 2, 3}
+
+
 def test_the_result_is_true(done: Path, scene: dict[str, Path]) -> None:
     table = inside_field(read_table(done / "localizations.parquet"), 3200)
     score = sc.evaluate(table, scene["truth"], insignificant_share=0.25)

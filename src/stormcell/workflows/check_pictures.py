@@ -121,6 +121,22 @@ def check_pictures(checked: Checked) -> tuple[Picture, ...]:
     return tuple(Picture(to_png_bytes(rgb), title, caption, f"{title}. {caption}") for rgb, title, caption in drawn)
 
 
+def judged_pictures(checked: Checked) -> tuple[Picture, ...]:
+    """Draw what a report of a run adds: signed error and classes.
+
+    Parameters
+    ----------
+    checked : Checked
+        From `check_image`.
+
+    Returns
+    -------
+    tuple of Picture
+        Two.
+    """
+    return check_pictures(checked)[3:]
+
+
 def classes_words(shares: dict[str, float]) -> tuple[str, str]:
     """Title and caption of the picture of classes.
 

@@ -85,6 +85,9 @@ def large_numbers(numbers: dict[str, float]) -> tuple[Number, ...]:
         ("rsp", "Agreement with wide field", ".3f", "correlation (RSP)"),
         ("rse", "Error against wide field", ".3g", "RSE, wide-field units"),
         ("rsf_sigma_nm", "Blur of the wide field", ".0f", "nm (RSF sigma)"),
+        ("share_measured", "Measured", ".0%", "of the intensity"),
+        ("share_inferred", "Inferred", ".0%", "of the intensity"),
+        ("share_contradicted", "Contradicted", ".0%", "of the intensity"),
         ("drift_span_nm", "Drift taken out", ".0f", "nm"),
     )
     shown = (item for item in kinds if item[0] in numbers and np.isfinite(numbers[item[0]]))

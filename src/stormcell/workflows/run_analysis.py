@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stormcell.data.sr_image import SRImage
-from stormcell.errors import InputError, StormcellWarning
+from stormcell.errors import StormcellWarning
 from stormcell.localization.flags import mask_of
 from stormcell.workflows.localize import localize_surveyed
 from stormcell.workflows.opening import open_image
@@ -17,6 +17,7 @@ from stormcell.workflows.pictures import MEAN_OF_FRAMES
 from stormcell.workflows.progress import begin_stage
 from stormcell.workflows.report_content import flatness_notes
 from stormcell.workflows.report_facts import result_numbers
+from stormcell.workflows.run_check import check_numbers, check_run
 from stormcell.workflows.run_resolution import measure_resolution
 from stormcell.workflows.run_result import RunResult
 from stormcell.workflows.survey import Survey
@@ -82,13 +83,11 @@ def analyse(
     watch.lap("resolution")
     begin_stage(progress, "Comparing with the wide field")
     widefield = _widefield(survey, context, settings)
-    error_map, agreement = _compare(image, widefield, settings)
+    checked, check_notes = check_run(image, drawn, widefield, (stack, context, settings))
     watch.lap("error_map")
     height, width = grid.extent_nm
-    numbers = result_numbers(table, height * width / 1e6) | agreement
+    numbers = result_numbers(table, height * width / 1e6) | check_numbers(checked, resolution)
     numbers["n_drawn"] = float(drawn.n_rows)
-    if resolution is not None and resolution.frc_resolution_nm is not None:
-        numbers["frc_resolution_nm"] = resolution.frc_resolution_nm
     if curve is not None:
         numbers["drift_span_nm"] = math.hypot(float(np.ptp(curve.x_nm)), float(np.ptp(curve.y_nm)))
     for sentence in flatness_notes(drawn, context.camera_pixel_size_nm):
@@ -98,15 +97,17 @@ def analyse(
         drift_note,
         _drawn_note(table, drawn),
         *(image.provenance.notes if image.provenance else ()),
+        *check_notes,
     )
     return RunResult(
         table,
         drawn,
         image,
         widefield,
-        error_map,
+        None if checked is None else checked.comparison.error,
         curve,
         numbers,
+        checked=checked,
         quantities=(*context.quantities, *found.quantities),
         notes=tuple(note for note in notes if note),
         resolution=resolution,
@@ -191,24 +192,3 @@ def _widefield(survey: Survey, context: MovieContext, settings: RunVerbSettings)
     if settings.widefield is not None:
         return open_image(settings.widefield, settings.widefield_pixel_size_nm)
     return SRImage(survey.mean_image(), survey.stack.grid(context.camera_pixel_size_nm), MEAN_OF_FRAMES)
-
-
-def _compare(
-    image: SRImage, widefield: SRImage, settings: RunVerbSettings
-) -> tuple[SRImage | None, dict[str, float]]:
-    """Compute the error map and its numbers; an empty picture has none."""
-    from stormcell.assessment.squirrel import SquirrelSettings, error_map
-
-    if not image.pixels.any():
-        return None, {}
-    # The mean of the movie's own frames cannot be misaligned; another image can.
-    how = SquirrelSettings(max_shift_px=0.0) if settings.widefield is None else SquirrelSettings()
-    try:
-        found = error_map(image, widefield, how)
-    except InputError as error:
-        warnings.warn(f"no error map was made: {error}", StormcellWarning, stacklevel=3)
-        return None, {}
-    for sentence in found.warnings:
-        warnings.warn(sentence, StormcellWarning, stacklevel=3)
-    names = ("rsp", "rse", "rsf_sigma_nm", "shift_x_nm", "shift_y_nm")
-    return found.error, {name: float(getattr(found, name)) for name in names}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import stormcell
+from stormcell.workflows.check_pictures import check_zooms, judged_pictures
 from stormcell.workflows.outputs import prepare_folder
 from stormcell.workflows.pictures import picture_with_scale_bar, report_pictures, zoom_pictures
 from stormcell.workflows.report_content import report_content
@@ -32,6 +33,7 @@ RUN_FILES = (
     "superresolution.png",
     "widefield.ome.tif",
     "error_map.ome.tif",
+    "classes.ome.tif",
     "drift.csv",
     "drift.png",
     "report.html",
@@ -138,6 +140,8 @@ def _write_data(result: RunResult, folder: Path) -> list[str]:
     for name in written:
         write_table(result.table, folder / name)
     images = {"superresolution": result.image, "widefield": result.widefield, "error_map": result.error_map}
+    if result.checked is not None:
+        images["classes"] = replace(result.checked.artefacts.classes, provenance=result.provenance)
     for stem, image in images.items():
         if image is not None:
             write_image(image, folder / f"{stem}.ome.tif")
@@ -154,6 +158,9 @@ def _report(result: RunResult, inputs: Mapping[str, tuple[Path, InputFile]]) -> 
     record = result.provenance
     pictures = report_pictures(result.image, result.widefield, result.error_map)
     zooms = zoom_pictures(result.image, result.widefield)
+    if result.checked is not None:
+        pictures += judged_pictures(result.checked)
+        zooms = check_zooms(result.checked)
     warnings = record.warnings if record else ()
     curves = (result.drift, result.resolution)
     content = report_content(result.drawn, result.numbers, (pictures, zooms), curves, warnings)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from stormcell.data.provenance import Provenance, Quantity
     from stormcell.data.sr_image import SRImage
     from stormcell.localization.drift import DriftCurve
+    from stormcell.workflows.checking import Checked
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class RunResult:
         The drift that was taken out.
     numbers : dict of str to float
         Numbers of the result.
+    checked : Checked or None
+        The whole comparison with the wide-field image: maps, classes, numbers.
     resolution : FrcResult or None
         The ring correlation of two halves of the movie; None where there are too few rows.
     quantities : tuple of Quantity
@@ -54,6 +57,7 @@ class RunResult:
     error_map: SRImage | None
     drift: DriftCurve | None
     numbers: dict[str, float]
+    checked: Checked | None = None
     resolution: FrcResult | None = None
     quantities: tuple[Quantity, ...] = ()
     notes: tuple[str, ...] = ()
