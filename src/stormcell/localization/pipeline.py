@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -12,8 +12,10 @@ from stormcell.data.localizations import Localizations
 from stormcell.localization.background import BackgroundChoice
 from stormcell.localization.block_models import BlockModel, BlockModels, DetectionPlan
 from stormcell.localization.detection import Spots
-from stormcell.localization.fits import FitMethod, FitModel
+from stormcell.localization.fits import FitModel
 from stormcell.localization.frame_blocks import FrameBlock, frames_per_block, read_ahead
+from stormcell.localization.multi import JointPlan, joint_rows
+from stormcell.localization.multi_width import refine_psf_sigma
 from stormcell.localization.psf_width import estimate_psf_sigma
 from stormcell.localization.rows import FitPlan, RowWriter, fit_rows
 from stormcell.localization.spots import LARGEST_ROI, SMALLEST_ROI, roi_size_for
@@ -22,9 +24,18 @@ from stormcell.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from numpy.typing import NDArray
 
     from stormcell.data.frame_stack import FrameStack
     from stormcell.physics.cameras import Camera
+    from stormcell.physics.psf.model import PSF
+
+    FitBlock = Callable[[FrameBlock, Spots], dict[str, NDArray[Any]]]
+
+LocalizationMethod = Literal["mle", "lsq", "multi"]
+"""Fits of single emitters by maximum likelihood or least squares, or joint fits of overlapping ones."""
 
 _FEWEST_BLOCK_FRAMES = 24
 
@@ -32,13 +43,14 @@ _FEWEST_BLOCK_FRAMES = 24
 class LocalizationSettings(Settings):
     """How spots are found and fitted."""
 
-    method: FitMethod = "mle"
-    """Fit: mle (maximum likelihood for the camera's noise, precision at the theoretical limit) or lsq (least squares,
-    faster, less precise where the background is low)."""
+    method: LocalizationMethod = "mle"
+    """Fit: mle (maximum likelihood for the camera's noise, precision at the theoretical limit), lsq (least squares,
+    faster, less precise where the background is low) or multi (maximum likelihood of overlapping emitters together,
+    up to ten at a time; slower, for dense frames)."""
 
     fit_sigma: FitSigma = "free"
     """PSF width in the fit: free (one value per spot, held near psf_sigma_px by a prior of 25 % where a spot is too
-    faint to tell), fixed (psf_sigma_px for all) or elliptical (one per axis)."""
+    faint to tell), fixed (psf_sigma_px for all) or elliptical (one per axis). Joint fits share one PSF: fixed."""
 
     psf_sigma_px: Annotated[float, Field(ge=0.4, le=8.0)] | None = None
     """PSF standard deviation in camera pixels, before integration over the pixel; left out, it is estimated from the
@@ -140,6 +152,7 @@ def localize_stack(
     camera_pixel_size_nm: float,
     settings: LocalizationSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
+    psf: PSF | None = None,
 ) -> LocalizationResult:
     """Localize the emitters of a movie and report what was noticed on the way.
 
@@ -155,6 +168,8 @@ def localize_stack(
         How; None takes the defaults.
     progress : callable, optional
         Called as progress(done, total) with frames.
+    psf : PSF, optional
+        A measured or computed PSF for method multi; the other methods take its width.
 
     Returns
     -------
@@ -166,22 +181,29 @@ def localize_stack(
     The same input gives the same table, whatever the number of threads.
     """
     settings = settings or LocalizationSettings()
-    sigma, source = estimate_psf_sigma(stack, camera, settings.psf_sigma_px)
+    given = settings.psf_sigma_px or (psf.sigma_px if psf is not None else None)
+    sigma, source = estimate_psf_sigma(stack, camera, given)
+    if settings.method == "multi" and given is None:
+        sigma = refine_psf_sigma(stack, camera, sigma)
     roi_size = settings.roi_size_px or roi_size_for(sigma)
     read_variance = camera.read_variance_e2(stack.frame_shape, stack.origin_px)
     noise = CameraNoise(read_variance, camera.excess_noise_factor)
     plan = DetectionPlan.of(read_variance, camera.excess_noise_factor, sigma, settings.false_positives_per_frame)
     models = BlockModels(plan, settings.background, stack.n_frames)
-    # a width that is a mere assumption must not hold the fits
-    prior = 0.0 if source == "assumed" else None
-    model = FitModel(settings.method, settings.fit_sigma, sigma_prior=prior)
-    fit_plan = FitPlan(model, sigma, roi_size, noise)
-    writer = RowWriter(stack.grid(camera_pixel_size_nm), camera.qe, stack.first_frame, settings.fit_sigma)
+    fit_sigma = settings.fit_sigma if settings.method != "multi" else "fixed"
+    writer = RowWriter(stack.grid(camera_pixel_size_nm), camera.qe, stack.first_frame, fit_sigma)
+    if settings.method == "multi":
+        fit_block = _joint_fits(JointPlan.of(sigma, roi_size, noise, psf), writer)
+    else:
+        # a width that is a mere assumption must not hold the fits
+        prior = 0.0 if source == "assumed" else None
+        model = FitModel(settings.method, settings.fit_sigma, sigma_prior=prior)
+        fit_block = _single_fits(FitPlan(model, sigma, roi_size, noise), writer)
     block_frames = frames_per_block(stack.frame_shape, settings.block_frames, _FEWEST_BLOCK_FRAMES)
-    found = [fit_rows(FrameBlock.none(stack.frame_shape), Spots.none(), fit_plan, writer)]
+    found = [fit_block(FrameBlock.none(stack.frame_shape), Spots.none())]
     counts = np.zeros(3, dtype=np.int64)
     for block, spots in detected_blocks(read_ahead(stack, camera, block_frames), models):
-        found.append(fit_rows(block, spots, fit_plan, writer))
+        found.append(fit_block(block, spots))
         counts += (block.n_saturated, block.n_nan, block.n_negative)
         if progress is not None:
             progress(block.start + len(block), stack.n_frames)
@@ -192,6 +214,14 @@ def localize_stack(
     )
     background = (models.kind, models.mean_e, models.noise_ratio)
     return LocalizationResult(table, sigma, source, roi_size, *background, *(int(n) for n in counts))
+
+
+def _single_fits(plan: FitPlan, writer: RowWriter) -> FitBlock:
+    return lambda block, spots: fit_rows(block, spots, plan, writer)
+
+
+def _joint_fits(plan: JointPlan, writer: RowWriter) -> FitBlock:
+    return lambda block, spots: joint_rows(block, spots, plan, writer)
 
 
 def detected_blocks(blocks: Iterator[FrameBlock], models: BlockModels) -> Iterator[tuple[FrameBlock, Spots]]:

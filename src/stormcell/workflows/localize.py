@@ -25,6 +25,7 @@ from stormcell.workflows.write import write
 if TYPE_CHECKING:
     from stormcell.data.frame_stack import FrameStack
     from stormcell.data.localizations import Localizations
+    from stormcell.physics.psf.model import PSF
     from stormcell.workflows.progress import Progress
 
 _MANY_POOR_FITS = 0.2
@@ -43,6 +44,10 @@ class LocalizeVerbSettings(MovieSettings):
 
     localization: LocalizationSettings = LocalizationSettings()
     """Background, detection and fit."""
+
+    psf_file: str | None = None
+    """Measured PSF (.npz of `stormcell psf`) for joint fits; fits of single emitters take its width. Without it joint
+    fits find the PSF in the movie."""
 
     network: NetworkOptions = NetworkOptions()
     """The network for overlapping emitters."""
@@ -135,7 +140,7 @@ def localize_surveyed(
         The table without a record yet, and what was measured and done.
     """
     told = begin_stage(progress, "Localizing")
-    ways = Ways(context, settings.localization, settings.network)
+    ways = Ways(context, settings.localization, settings.network, _measured_psf(context, settings))
     found = ways.find(survey.watched(), settings.wanted_method, told)
     survey.finish()
     limit = context.camera.saturation_adu if context.camera.bit_depth is not None else None
@@ -152,6 +157,17 @@ def localize_surveyed(
         )
         warnings.warn(sentence, DataQualityWarning, stacklevel=3)
     return found
+
+
+def _measured_psf(context: MovieContext, settings: LocalizeVerbSettings) -> PSF | None:
+    if settings.psf_file is None:
+        return None
+    from stormcell.physics.psf.model import make_psf
+    from stormcell.physics.psf.settings import MeasuredPSFSettings
+    from stormcell.workflows.psf import read_psf
+
+    file = MeasuredPSFSettings(path=settings.psf_file)
+    return make_psf(file, context.camera_pixel_size_nm, read_psf=read_psf)
 
 
 def poor_fit_share(table: Localizations) -> float:

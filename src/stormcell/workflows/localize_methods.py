@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stormcell.data.provenance import Source
     from stormcell.learning.dense_model import DenseModel
     from stormcell.localization.pipeline import LocalizationResult
+    from stormcell.physics.psf.model import PSF
     from stormcell.workflows.camera import MovieContext
     from stormcell.workflows.dense_settings import NetworkOptions
     from stormcell.workflows.progress import Progress
@@ -71,11 +72,14 @@ class Ways:
         How fits are done.
     dense : NetworkOptions
         How the network is used.
+    psf : PSF or None
+        A measured PSF for joint fits.
     """
 
     context: MovieContext
     fits: LocalizationSettings
     dense: NetworkOptions
+    psf: PSF | None = None
 
     def find(self, stack: FrameStack, method: Method, progress: Progress | None) -> Found:
         """Localize.
@@ -103,8 +107,9 @@ class Ways:
         from stormcell.localization.pipeline import localize_stack
 
         settings = self.fits.replace(method=method)
-        found = localize_stack(stack, self.context.camera, self.context.camera_pixel_size_nm, settings, progress)
-        quantities = (_psf_sigma(found, self.context.camera_pixel_size_nm),)
+        size = self.context.camera_pixel_size_nm
+        found = localize_stack(stack, self.context.camera, size, settings, progress, self.psf)
+        quantities = (_psf_sigma(found, size),)
         return Found(found.table, quantities, _contradicted_noise(found, self.context))
 
     def _choose(self, stack: FrameStack, progress: Progress | None) -> Found:
