@@ -46,7 +46,7 @@ def test_the_last_steps_teach_the_neighbouring_frames(tmp_path):
         settings = recipe(8, ema_decay=0.5, matrix_learning_rate=2e-3).replace(
             neighbour_steps=neighbour_steps, widths=(16, 16, 16)
         )
-        return float(train_dense(folder, settings).before.weight.abs().max())
+        return float(train_dense(folder, settings).before.weight.detach().abs().max())
 
     assert largest(0, tmp_path / "single") == 0.0
     assert largest(4, tmp_path / "with") > 0.0

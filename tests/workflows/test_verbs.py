@@ -21,7 +21,7 @@ def table(scene: dict[str, Path]) -> sc.Localizations:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StormcellWarning)
-        return sc.localize(scene["movie"])
+        return sc.localize(scene["movie"], method="mle")
 
 
 def test_localize_takes_arrays_too(scene: dict[str, Path], table: sc.Localizations) -> None:
