@@ -47,7 +47,7 @@ class LocalizeVerbSettings(MovieSettings):
 
     psf_file: str | None = None
     """Measured PSF (.npz of `stormcell psf`) for joint fits; fits of single emitters take its width. Without it joint
-    fits find the PSF in the movie."""
+    fits use a Gaussian whose width they find in the movie."""
 
     network: NetworkOptions = NetworkOptions()
     """The network for overlapping emitters."""
