@@ -291,3 +291,18 @@ def test_registration_can_be_left_out() -> None:
     placed = place_widefield(given, widefield((50.0, 0.0)), 500, register=False)
     assert placed.shift_nm is None
     assert placed.widefield.grid.origin_nm == (0, 0)
+
+
+def test_the_command_line_says_the_verdict_and_the_shift(model: str, tmp_path: Path, capfd) -> None:
+    from stormcell.cli.main import main
+
+    sc.write(table(3000), tmp_path / "cell.parquet")
+    sc.write(widefield((35.0, 60.0)), tmp_path / "wf.ome.tif")
+    call = ["densify", str(tmp_path / "cell.parquet"), "--model", model, "--json"]
+    assert main([*call, "--widefield", str(tmp_path / "wf.ome.tif"), "--classes", str(tmp_path / "c.tif")]) == 0
+    said = json.loads(capfd.readouterr().out)
+    assert said["result"]["shift_x_nm"] == pytest.approx(60, abs=12)
+    assert said["result"]["verdict"] in ("supported", "mostly inferred", "doubtful")
+    assert {path.name for path in tmp_path.iterdir()} >= {"cell_densify.ome.tif", "c.tif"}
+    assert main([*call, "-o", str(tmp_path / "d.tif"), "--error-map", str(tmp_path / "e.tif")]) == 2
+    assert "pass --widefield" in json.loads(capfd.readouterr().out)["error"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import stormcell as sc
-from stormcell.errors import FormatError, OutputError
+from stormcell.errors import FormatError, OutputError, StormcellWarning
 from stormcell.io.images import read_image
 from stormcell.io.tables import read_table
 from stormcell.workflows.run_outputs import RUN_FILES
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore::stormcell.errors.StormcellWarning")
 
 
+DENSIFIED = {"densified.ome.tif", "uncertainty.ome.tif"}
+
+
 @pytest.fixture(scope="module")
 def done(scene: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("done") / "cells"
@@ -32,7 +35,8 @@ def done(scene: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def test_a_run_writes_what_it_says(done: Path) -> None:
     written = {path.name for path in done.iterdir()}
-    assert written == set(RUN_FILES) - {"drift.csv", "drift.png"}  # too few rows for a drift
+    # too few rows for a drift, and no dense picture asked for
+    assert written == set(RUN_FILES) - {"drift.csv", "drift.png", *DENSIFIED}
     record = json.loads((done / "run.json").read_text())
     assert set(record) == set(RUN_RECORD_FIELDS)
     assert set(record["outputs"]) == written - {"run.json"}
@@ -160,7 +164,7 @@ def test_python_and_command_line_write_the_same_bytes(done: Path, scene: dict[st
     from stormcell.cli.main import main
 
     assert main(["run", str(scene["movie"]), "-o", str(tmp_path / "cli"), "--quiet", "--method", "mle"]) == 0
-    for name in set(RUN_FILES) - {"run.json", "drift.csv", "drift.png"}:
+    for name in set(RUN_FILES) - {"run.json", "drift.csv", "drift.png", *DENSIFIED}:
         assert (tmp_path / "cli" / name).read_bytes() == (done / name).read_bytes(), name
 
 
@@ -224,3 +228,36 @@ def test_the_report_stands_alone(done: Path) -> None:
     assert len(re.findall(r"<svg[^>]* aria-label=\"[^\"]{10,}\"", html)) == html.count("<svg") >= 6
     assert "prefers-color-scheme: dark" in html
     assert "stormcell rerun run.json" in html
+
+
+def test_run_densifies_what_it_localized(scene: dict[str, Path], tmp_path: Path) -> None:
+    result = sc.run(scene["movie"], output=tmp_path / "both", method="mle", densify=True, structure="microtubules")
+    assert {path.name for path in result.outputs} >= DENSIFIED
+    dense, spread = (read_image(tmp_path / "both" / name) for name in sorted(DENSIFIED))
+    assert dense.grid.extent_nm == spread.grid.extent_nm == (3200, 3200)
+    # independent events, not rows: bursts of the movie are linked before they are counted
+    assert result.densified is not None
+    assert 0 < result.densified.given.n_events < result.drawn.n_rows
+    assert 0.3 < dense.pixels.sum() / result.densified.given.n_events < 3
+    assert result.densified.given.widefield.grid == result.widefield.grid  # aligned by itself
+    assert np.array_equal(result.densified.given.widefield.pixels, result.widefield.pixels)
+    page = (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
+    assert "<h2>Densified</h2>" in page
+    assert result.densified.verdict.sentences[0] in page
+    record = json.loads((tmp_path / "both" / "run.json").read_text())
+    assert record["results"]["densified_n_events"] == result.densified.given.n_events
+    with pytest.raises(OutputError, match="already holds"):
+        sc.run(scene["movie"], output=tmp_path / "both", method="mle")
+    sc.run(scene["movie"], output=tmp_path / "both", method="mle", overwrite=True)
+    assert not any((tmp_path / "both" / name).exists() for name in DENSIFIED)
+
+
+def test_run_with_the_widefield_of_another_field_densifies_nothing(scene: dict[str, Path], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    other = sc.SRImage(rng.random((32, 32)).astype(np.float32), sc.PixelGrid(100.0, (32, 32), (0.0, 9e3)), "photons")
+    sc.write(other, tmp_path / "other.ome.tif")
+    with pytest.warns(StormcellWarning, match="was not densified"):
+        done = sc.run(
+            scene["movie"], method="mle", densify=True, classify=False, widefield=str(tmp_path / "other.ome.tif")
+        )
+    assert done.densified is None

@@ -75,6 +75,8 @@ class ReportContent:
     pictures: tuple[Picture, ...] = ()
     zooms: tuple[Picture, ...] = ()
     charts: tuple[Chart, ...] = ()
+    densified: tuple[Picture, ...] = ()
+    densified_verdict: str = ""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     quantities: tuple[Quantity, ...] = ()
@@ -104,6 +106,7 @@ def report_html(content: ReportContent) -> str:
             _warnings(content.warnings, content.notes),
             _pictures(content.pictures),
             _zooms(content.zooms),
+            _densified(content.densified, content.densified_verdict),
             _charts(content.charts),
             _quantities(content.quantities),
             _rerun(content),
@@ -162,6 +165,11 @@ def _zooms(zooms: Sequence[Picture]) -> str:
     inside = "".join(_figure(picture) for picture in zooms)
     lead = "The densest places, chosen without looking."
     return _section("Close up", lead, f'<div class="zooms">{inside}</div>' if inside else "")
+
+
+def _densified(pictures: Sequence[Picture], verdict: str) -> str:
+    inside = "".join(_figure(picture) for picture in pictures)
+    return _section("Densified", verdict, f'<div class="pictures">{inside}</div>' if inside else "")
 
 
 def _charts(charts: Sequence[Chart]) -> str:

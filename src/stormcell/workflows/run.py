@@ -42,7 +42,8 @@ def run(
         How; or give fields as options, for example `pixel_size_nm=100`.
     output : path, optional
         A folder for localizations.parquet, localizations.csv, superresolution.ome.tif, superresolution.png,
-        widefield.ome.tif, error_map.ome.tif, classes.ome.tif, report.html and run.json; None writes nothing.
+        widefield.ome.tif, error_map.ome.tif, classes.ome.tif, report.html, run.json, and with `densify`
+        densified.ome.tif and uncertainty.ome.tif; None writes nothing.
     overwrite : bool
         Whether existing files may be replaced.
     progress : callable, optional

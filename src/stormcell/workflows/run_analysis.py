@@ -18,6 +18,7 @@ from stormcell.workflows.progress import begin_stage
 from stormcell.workflows.report_content import flatness_notes
 from stormcell.workflows.report_facts import result_numbers
 from stormcell.workflows.run_check import check_numbers, check_run
+from stormcell.workflows.run_densify import densified_numbers, densify_run
 from stormcell.workflows.run_resolution import measure_resolution
 from stormcell.workflows.run_result import RunResult
 from stormcell.workflows.survey import Survey
@@ -25,6 +26,7 @@ from stormcell.workflows.survey import Survey
 if TYPE_CHECKING:
     from stormcell.data.frame_stack import FrameStack
     from stormcell.data.localizations import Localizations
+    from stormcell.data.pixel_grid import PixelGrid
     from stormcell.localization.drift import DriftCurve
     from stormcell.workflows.camera import MovieContext
     from stormcell.workflows.progress import Progress
@@ -85,11 +87,10 @@ def analyse(
     widefield = _widefield(survey, context, settings)
     checked, check_notes = check_run(image, drawn, widefield, (stack, context, settings))
     watch.lap("error_map")
-    height, width = grid.extent_nm
-    numbers = result_numbers(table, height * width / 1e6) | check_numbers(checked, resolution)
+    densified = densify_run(drawn, widefield, settings, progress)
+    watch.lap("densify")
+    numbers = _numbers(table, curve, grid) | check_numbers(checked, resolution) | densified_numbers(densified)
     numbers["n_drawn"] = float(drawn.n_rows)
-    if curve is not None:
-        numbers["drift_span_nm"] = math.hypot(float(np.ptp(curve.x_nm)), float(np.ptp(curve.y_nm)))
     for sentence in flatness_notes(drawn, context.camera_pixel_size_nm):
         warnings.warn(sentence, StormcellWarning, stacklevel=2)
     notes = (
@@ -108,10 +109,19 @@ def analyse(
         curve,
         numbers,
         checked=checked,
+        densified=densified,
         quantities=(*context.quantities, *found.quantities),
         notes=tuple(note for note in notes if note),
         resolution=resolution,
     )
+
+
+def _numbers(table: Localizations, curve: DriftCurve | None, grid: PixelGrid) -> dict[str, float]:
+    height, width = grid.extent_nm
+    numbers = result_numbers(table, height * width / 1e6)
+    if curve is not None:
+        numbers["drift_span_nm"] = math.hypot(float(np.ptp(curve.x_nm)), float(np.ptp(curve.y_nm)))
+    return numbers
 
 
 def rows_to_draw(table: Localizations, settings: RunVerbSettings) -> Localizations:

@@ -13,6 +13,7 @@ from stormcell.workflows.check_pictures import check_zooms, judged_pictures
 from stormcell.workflows.outputs import prepare_folder
 from stormcell.workflows.pictures import picture_with_scale_bar, report_pictures, zoom_pictures
 from stormcell.workflows.report_content import report_content
+from stormcell.workflows.run_densify import densified_images, densified_pictures
 from stormcell.workflows.run_record import run_record
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ RUN_FILES = (
     "widefield.ome.tif",
     "error_map.ome.tif",
     "classes.ome.tif",
+    "densified.ome.tif",
+    "uncertainty.ome.tif",
     "drift.csv",
     "drift.png",
     "report.html",
@@ -142,6 +145,7 @@ def _write_data(result: RunResult, folder: Path) -> list[str]:
     images = {"superresolution": result.image, "widefield": result.widefield, "error_map": result.error_map}
     if result.checked is not None:
         images["classes"] = replace(result.checked.artefacts.classes, provenance=result.provenance)
+    images |= densified_images(result.densified, result.provenance)
     for stem, image in images.items():
         if image is not None:
             write_image(image, folder / f"{stem}.ome.tif")
@@ -168,6 +172,8 @@ def _report(result: RunResult, inputs: Mapping[str, tuple[Path, InputFile]]) -> 
     return replace(
         content,
         title=movie,
+        densified=densified_pictures(result.densified, result.image),
+        densified_verdict="" if result.densified is None else " ".join(result.densified.verdict.sentences),
         notes=result.notes,
         quantities=record.quantities if record else (),
         inputs=tuple((file.name, file.sha256) for _, file in inputs.values()),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stormcell.data.sr_image import SRImage
     from stormcell.localization.drift import DriftCurve
     from stormcell.workflows.checking import Checked
+    from stormcell.workflows.densify import Densified
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class RunResult:
         Numbers of the result.
     checked : Checked or None
         The whole comparison with the wide-field image: maps, classes, numbers.
+    densified : Densified or None
+        The picture that a longer acquisition would have given; None unless it was asked for.
     resolution : FrcResult or None
         The ring correlation of two halves of the movie; None where there are too few rows.
     quantities : tuple of Quantity
@@ -58,6 +61,7 @@ class RunResult:
     drift: DriftCurve | None
     numbers: dict[str, float]
     checked: Checked | None = None
+    densified: Densified | None = None
     resolution: FrcResult | None = None
     quantities: tuple[Quantity, ...] = ()
     notes: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from pydantic import Field
 from stormcell.localization.drift import DriftSettings
 from stormcell.localization.linking import LinkSettings
 from stormcell.rendering.render_settings import RenderSettings
+from stormcell.workflows.densify_settings import DensifyOptions
 from stormcell.workflows.localize import LocalizeVerbSettings
 
 
@@ -48,3 +49,9 @@ class RunVerbSettings(LocalizeVerbSettings):
 
     widefield_pixel_size_nm: Annotated[float, Field(gt=0, le=100_000)] | None = None
     """Pixel of that image [nm], where the file does not say."""
+
+    densify: bool = False
+    """Also draw the picture that a longer acquisition would have given."""
+
+    densification: DensifyOptions = DensifyOptions()
+    """How that is drawn."""
