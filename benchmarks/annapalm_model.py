@@ -123,7 +123,7 @@ def main() -> None:
         "steps": step,
         "start": f"{START_STEPS} steps before, on fluorophores with 0.5 to 10 events",
         "decayed": step >= options.steps,
-        "processor_seconds": round(time.process_time() - start),
+        "processor_seconds": None if options.only_write else round(time.process_time() - start),
         "command": f"python -m benchmarks.annapalm_model -o DIR --steps {options.steps} "
         f"--decay-steps {options.decay_steps}",
     }
