@@ -44,7 +44,10 @@ def plate(tmp_path: Path) -> Path:
 
 def test_a_batch_gives_what_each_call_gives_and_skips_what_is_broken(plate: Path, tmp_path: Path) -> None:
     (plate / "field9.npy").write_bytes(b"nothing")
+    numba_threads = os.environ.get("NUMBA_NUM_THREADS")
     done = sc.batch(plate, output=tmp_path / "out", verb="localize", verb_options=_TEXT, workers=2)
+    # numba refuses another number once it has run: the caller could compile nothing more
+    assert os.environ.get("NUMBA_NUM_THREADS") == numba_threads
     assert done.n_failed == 1
     for index in range(6):
         alone = sc.localize(plate / f"field{index}.npy", **_OPTIONS)

@@ -12,7 +12,8 @@ from stormcell.errors import InputError, MissingDependencyError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_NUMBA_VARIABLE = "NUMBA_NUM_THREADS"
 
 
 def share_threads(workers: int | None) -> tuple[int, int]:
@@ -64,6 +65,8 @@ def open_client(cluster: str | None, workers: int | None) -> Iterator[Any]:
     if cluster is None:
         count, threads = share_threads(workers)
         settings["distributed.nanny.pre-spawn-environ"] = dict.fromkeys(_THREAD_VARIABLES, str(threads))
+        # the variables above pass through this process's environment, where numba refuses a change once it has run
+        settings["distributed.nanny.environ"] = {_NUMBA_VARIABLE: str(threads)}
         with (
             dask.config.set(settings),
             _local(count) as local,
