@@ -1,6 +1,7 @@
 """Error map, FRC and decorrelation beside NanoPyx: same arrays, one after the other, several rounds.
 
-    python -m benchmarks.assessment_speed --nanopyx /path/to/python [--inputs FOLDER] [--rounds 3] [--out FILE.json]
+    python -m benchmarks.assessment_speed --nanopyx /path/to/python [--inputs FOLDER] [--rounds 3] [--only NAME]
+        [--out FILE.json]
 
 FOLDER holds sr.tif, widefield.tif, half0.tif and half1.tif; without it they are made here with a fixed seed. Each
 round times NanoPyx once and us several times, so that both meet the same load; the figure is the median ratio.
@@ -148,25 +149,27 @@ def main() -> None:
     parser.add_argument("--nanopyx", help="Python of an environment with NanoPyx; without it only we are timed")
     parser.add_argument("--inputs", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", action="append", help="time this one only; may be given again")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.inputs or Path(scratch)
         if options.inputs is None:
             make_inputs(folder)
-        report = measure(folder, options.nanopyx, options.rounds)
+        report = measure(folder, options.nanopyx, options.rounds, options.only)
     text = json.dumps(report, indent=1)
     print(text)
     if options.out:
         options.out.write_text(text, encoding="utf-8")
 
 
-def measure(folder: Path, interpreter: str | None, rounds: int) -> dict:
+def measure(folder: Path, interpreter: str | None, rounds: int, only: list[str] | None = None) -> dict:
     jobs = our_jobs(folder)
     report: dict = {}
     if sys.platform == "linux":
         image_bytes = tifffile.imread(folder / "sr.tif").nbytes
         report["error_map_peak_over_idle_in_images"] = round(peak_over_idle(jobs["error_map"], image_bytes), 2)
+    jobs = {name: job for name, job in jobs.items() if not only or name in only}
     for job in jobs.values():
         job()
     theirs = Nanopyx(interpreter, folder) if interpreter else None
