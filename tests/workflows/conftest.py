@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -18,3 +19,13 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     simulated = simulate_demo(DemoVerbSettings(n_frames=60, field_px=32, density_per_um2=0.3, seed=5))
     paths = write_demo(simulated, tmp_path_factory.mktemp("scene"), overwrite=False)
     return dict(zip(("movie", "truth", "widefield"), paths, strict=True))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """Address of a scheduler with one worker process, started once: starting it takes longer than what it does."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50
+    ) as local:
+        yield local.scheduler_address

@@ -17,8 +17,10 @@ import pytest
 import stormcell as sc
 from stormcell.errors import InputError, OutputError
 from stormcell.io.tables import read_table
+from stormcell.workflows.batch_cluster import share_threads
 from stormcell.workflows.batch_items import find_items
 from stormcell.workflows.batch_journal import locked
+from stormcell.workflows.batch_verbs import known_options
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # the scheduler's own
@@ -82,6 +84,38 @@ def test_a_killed_batch_continues(plate: Path, tmp_path: Path) -> None:
 def test_a_second_batch_is_refused(plate: Path, tmp_path: Path) -> None:
     with locked(tmp_path / "out"), pytest.raises(OutputError, match="another batch"):
         sc.batch(plate, output=tmp_path / "out")
+
+
+def test_a_batch_passes_on_what_the_verb_has_and_refuses_what_it_has_not(plate: Path, tmp_path: Path) -> None:
+    assert known_options("localize", {"device": "cpu", "seed": 3}) == {"device": "cpu"}
+    assert known_options("check", {"device": "cpu", "seed": 3}) == {"seed": 3}
+    with pytest.raises(InputError, match=r"did you mean pixel_size_nm\?"):
+        sc.batch(plate, output=tmp_path / "out", verb="localize", verb_options="pixel_size=100")
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_made_otherwise_are_refused_or_replaced(plate: Path, tmp_path: Path, cluster: str) -> None:
+    out = tmp_path / "out"
+    given = {"output": out, "verb": "localize", "cluster": cluster}
+    few = str(plate / "field[0-1].npy")
+    sc.batch(few, verb_options=_TEXT, **given)
+    first, second = (out / f"field{index}.npy" / "localizations.parquet" for index in range(2))
+    with pytest.raises(InputError, match="pass --overwrite"):
+        sc.batch(few, verb_options=f"{_TEXT},fit_sigma=fixed", **given)
+    before = first.stat().st_mtime_ns, second.stat().st_mtime_ns
+    np.save(plate / "field1.npy", np.load(plate / "field1.npy")[:10])
+    done = sc.batch(few, verb_options=_TEXT, overwrite=True, **given)
+    assert done.n_failed == 0
+    assert first.stat().st_mtime_ns == before[0]  # up to date
+    assert second.stat().st_mtime_ns != before[1]
+    assert read_table(second).n_frames == 10
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == ["field0.npy", "field1.npy"]
+
+
+def test_threads_are_shared_among_workers() -> None:
+    assert share_threads(2, 8) == (2, 4)
+    assert share_threads(None, 3) == (3, 1)
+    assert share_threads(4, 2) == (4, 1)
 
 
 def test_a_manifest_gives_options_row_by_row(tmp_path: Path) -> None:

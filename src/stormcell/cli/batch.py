@@ -24,7 +24,9 @@ def act(call: Call) -> Answer:
 
     source = call.arguments["inputs"]
     folder = call.output or source.parent / f"{source.stem.replace('*', '')}_batch"
-    done = batch(source, output=folder, progress=call.progress, **call.options)
+    session = call.session
+    options = {**call.network_options(), "seed": session.seed, "threads": session.threads}
+    done = batch(source, output=folder, overwrite=session.overwrite, progress=call.progress, **options)
     total = len(done.outcomes)
     return Answer(
         sentences=(f"{total - done.n_failed:,} of {total:,} inputs done, {done.n_failed:,} failed.",),
@@ -35,6 +37,7 @@ def act(call: Call) -> Answer:
 
 VERB = Verb(
     act,
+    uses_device=True,
     settings=BatchVerbSettings,
     arguments=(Argument("inputs", "A folder, a glob in quotes, or a CSV manifest with a column input."),),
     output="Folder for the results; the same call with the same folder continues an interrupted batch.",

@@ -7,9 +7,9 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from stormcell.errors import InputError
 from stormcell.settings import Settings
@@ -17,7 +17,9 @@ from stormcell.workflows.batch_cluster import open_client, share_threads
 from stormcell.workflows.batch_items import BatchItem, find_items, parse_options
 from stormcell.workflows.batch_journal import finished, locked, note
 from stormcell.workflows.batch_summary import write_summary
-from stormcell.workflows.batch_worker import PART_PREFIX, process
+from stormcell.workflows.batch_verbs import BATCH_VERBS, check_options, known_options
+from stormcell.workflows.batch_watch import Watcher
+from stormcell.workflows.batch_worker import PART_PREFIX, input_mark, process
 from stormcell.workflows.options import build_settings
 from stormcell.workflows.progress import begin_stage
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from stormcell.workflows.progress import Progress
 
 _SUMMARY_EVERY_S = 5.0
+_SUMMARY_SHARE = 50.0
+"""The summary of thousands of inputs takes time: the pause between two is so many times as long."""
 _LOOK_EVERY_S = 2.0
 _TRIES = 2
 
@@ -48,10 +52,25 @@ class BatchVerbSettings(Settings):
     """Where the workers are: tcp://HOST:PORT of a Dask scheduler, or slurm:CONFIG.yaml; this machine without it."""
 
     watch: bool = False
-    """Keep taking new files until Ctrl-C, each when its size has stopped changing."""
+    """Keep taking new files until Ctrl-C, each when it is complete."""
+
+    settle_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    """With watch: a file is complete when it has not changed for so long [s], and a movie opens."""
+
+    idle_s: Annotated[float, Field(gt=0)] | None = None
+    """With watch: end when no file came for so long [s]; without it Ctrl-C ends."""
 
     fail_fast: bool = False
     """Stop at the first input that failed twice."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] | None = None
+    """Where networks compute, for verbs that have one."""
+
+    seed: Annotated[int, Field(ge=0)] | None = None
+    """Seed of everything random, for verbs that have one."""
+
+    threads: PositiveInt | None = None
+    """Threads of all workers on this machine together (as many as cores without it); on a cluster, of each worker."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +97,7 @@ def batch(
     settings: BatchVerbSettings | None = None,
     *,
     output: PathLike,
+    overwrite: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> BatchResult:
@@ -91,6 +111,9 @@ def batch(
         How; or give fields as options, for example `verb="localize"`.
     output : path
         A folder: one result folder for each input, journal.jsonl, summary.parquet, summary.html.
+    overwrite : bool
+        Make again what was made with other options, by another version, or from an input that has changed since;
+        what is up to date is kept all the same.
     progress : callable, optional
         Called as progress(done, total) with inputs.
     **options : object
@@ -107,21 +130,26 @@ def batch(
         There is no input, another batch is writing there, or an input failed with `fail_fast`.
     """
     wanted = build_settings(BatchVerbSettings, settings, options)
-    common = parse_options(wanted.verb_options)
+    beside = known_options(wanted.verb, {"device": wanted.device, "seed": wanted.seed})
+    common = beside | parse_options(wanted.verb_options)
     items = find_items(str(source), common)
     if not items and not wanted.watch:
         msg = f"expected a folder, a glob or a CSV manifest with inputs, found none in {source}; name another"
         raise InputError(msg)
+    for told in {repr(sorted(item.options.items())): item.options for item in items}.values() or [common]:
+        check_options(wanted.verb, told)
     folder = Path(output)
     with locked(folder):
         for left in folder.glob(f"{PART_PREFIX}*"):
             shutil.rmtree(left, ignore_errors=True)
-        work = _Work(str(source), common, wanted, folder)
-        work.take(items)
-        if work.waiting or wanted.watch:
-            with open_client(wanted.cluster, wanted.workers) as client:
-                work.go(client, begin_stage(progress, "Inputs"))
-        outputs = write_summary(folder, list(work.outcomes.values()), len(work.known))
+        work = _Work(str(source), common, wanted, folder, overwrite)
+        work.take([item for item in items if not wanted.watch or finished(folder, item.name) is not None])
+        try:
+            if work.waiting or wanted.watch:
+                with open_client(wanted.cluster, wanted.workers, wanted.threads) as client:
+                    work.go(client, begin_stage(progress, "Inputs"))
+        finally:
+            outputs = write_summary(folder, list(work.outcomes.values()), len(work.known))
     failed = sum("error" in outcome for outcome in work.outcomes.values())
     return BatchResult(tuple(work.outcomes.values()), failed, outputs)
 
@@ -134,55 +162,69 @@ class _Work:
     common: dict[str, Any]
     wanted: BatchVerbSettings
     folder: Path
+    overwrite: bool = False
     known: set[str] = field(default_factory=set)
     waiting: deque[tuple[BatchItem, int]] = field(default_factory=deque)
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
 
     def take(self, items: list[BatchItem]) -> None:
         """Add inputs; those with a result are done, if it was made in the same way."""
         for item in items:
             self.known.add(item.name)
             past = finished(self.folder, item.name)
-            if past is None:
+            if past is None or (self.overwrite and not self._is_up_to_date(past, item)):
                 self.waiting.append((item, 1))
                 continue
-            same = (self.wanted.verb, item.source, item.options)
-            if (past["verb"], past["source"], past["options"]) != same:
-                msg = f"{self.folder / item.name} was made in another way; name another folder"
+            if not self._is_same(past, item):
+                msg = f"{self.folder / item.name} was made in another way; pass --overwrite or name another folder"
                 raise InputError(msg)
             self.outcomes[item.name] = past
 
+    def _is_same(self, past: dict[str, Any], item: BatchItem) -> bool:
+        return (past["verb"], past["source"], past["options"]) == (self.wanted.verb, item.source, item.options)
+
+    def _is_up_to_date(self, past: dict[str, Any], item: BatchItem) -> bool:
+        return self._is_same(past, item) and past.get("input") == input_mark(item.source)
+
     def go(self, client: Any, progress: Progress | None) -> None:
-        """Work until nothing waits; with `watch` until interrupted."""
+        """Work until nothing waits; with `watch` until interrupted or idle."""
         from distributed import wait
 
         running: dict[Any, tuple[BatchItem, int]] = {}
-        threads = 1 if self.wanted.cluster else share_threads(self.wanted.workers)[1]
-        last = looked = time.monotonic()
-        while self.waiting or running or self.wanted.watch:
+        wanted = self.wanted
+        threads = (wanted.threads or 1) if wanted.cluster else share_threads(wanted.workers, wanted.threads)[1]
+        watcher = Watcher(wanted.settle_s, BATCH_VERBS[wanted.verb].takes_movie)
+        last = looked = busy = time.monotonic()
+        pause_s = _SUMMARY_EVERY_S
+        while self.waiting or running or (wanted.watch and not self._is_idle(busy)):
             # A short queue at each worker keeps it busy; a long one would only fill the scheduler.
             while self.waiting and len(running) < 2 * max(1, len(client.nthreads())) + 2:
                 item, attempt = self.waiting.popleft()
-                future = client.submit(process, self.wanted.verb, item, str(self.folder), threads, pure=False)
-                running[future] = (item, attempt)
+                call = (wanted.verb, item, str(self.folder), threads, self.overwrite)
+                running[client.submit(process, *call, pure=False)] = (item, attempt)
             done = _first_done(wait, list(running))
             for future in done:
                 self._settle(future, *running.pop(future))
+            now = time.monotonic()
+            busy = now if running else busy
             if done and progress is not None:
                 progress(len(self.outcomes), len(self.known))
-            now = time.monotonic()
-            if now - last > _SUMMARY_EVERY_S:
+            if done and now - last > pause_s:
                 write_summary(self.folder, list(self.outcomes.values()), len(self.known))
                 last = time.monotonic()
-            if self.wanted.watch and now - looked > _LOOK_EVERY_S:
-                self.take(self._complete_files())
+                pause_s = max(_SUMMARY_EVERY_S, _SUMMARY_SHARE * (last - now))
+            if wanted.watch and now - looked > min(_LOOK_EVERY_S, wanted.settle_s / 2):
+                found = find_items(self.source, self.common)
+                self.take(watcher.complete(item for item in found if item.name not in self.known))
                 looked = now
+
+    def _is_idle(self, busy: float) -> bool:
+        return self.wanted.idle_s is not None and time.monotonic() - busy > self.wanted.idle_s
 
     def _settle(self, future: Any, item: BatchItem, attempt: int) -> None:
         failure = future.exception() if future.status != "finished" else None
         outcome = future.result() if failure is None else _lost(self.wanted.verb, item, failure)
-        if "error" in outcome and finished(self.folder, item.name) is None:
+        if "error" in outcome and (self.overwrite or finished(self.folder, item.name) is None):
             note(self.folder, item=item.name, state="failed", attempt=attempt, error=outcome["error"])
             if attempt < _TRIES:
                 self.waiting.append((item, attempt + 1))
@@ -195,15 +237,6 @@ class _Work:
             return
         self.outcomes[item.name] = finished(self.folder, item.name) or outcome
         note(self.folder, item=item.name, state="done", attempt=attempt)
-
-    def _complete_files(self) -> list[BatchItem]:
-        ready = []
-        for item in find_items(self.source, self.common):
-            size = Path(item.source).stat().st_size if Path(item.source).exists() else -1
-            if item.name not in self.known and size > 0 and self.sizes.get(item.source) == size:
-                ready.append(item)
-            self.sizes[item.source] = size
-        return ready
 
 
 def _first_done(wait: Any, futures: list[Any]) -> list[Any]:

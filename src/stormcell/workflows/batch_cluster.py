@@ -16,26 +16,28 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 _NUMBA_VARIABLE = "NUMBA_NUM_THREADS"
 
 
-def share_threads(workers: int | None) -> tuple[int, int]:
+def share_threads(workers: int | None, threads: int | None = None) -> tuple[int, int]:
     """Share the cores of this machine.
 
     Parameters
     ----------
     workers : int or None
         Processes wanted; None takes one for each core.
+    threads : int, optional
+        Threads in all; None takes as many as there are cores.
 
     Returns
     -------
     tuple of int
         Processes, and threads in each; their product is at most the number of cores, or one thread each.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = threads or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     count = workers or cores
     return count, max(1, cores // count)
 
 
 @contextmanager
-def open_client(cluster: str | None, workers: int | None) -> Iterator[Any]:
+def open_client(cluster: str | None, workers: int | None, threads: int | None = None) -> Iterator[Any]:
     """Connect to the workers.
 
     Parameters
@@ -44,6 +46,8 @@ def open_client(cluster: str | None, workers: int | None) -> Iterator[Any]:
         `tcp://...`, `slurm:config.yaml`, or None for this machine.
     workers : int or None
         Processes on this machine, or jobs on Slurm.
+    threads : int, optional
+        Threads of all processes on this machine together.
 
     Yields
     ------
@@ -63,10 +67,10 @@ def open_client(cluster: str | None, workers: int | None) -> Iterator[Any]:
         raise MissingDependencyError(msg) from None
     settings: dict[str, Any] = {"distributed.scheduler.allowed-failures": 1, "distributed.admin.log-length": 0}
     if cluster is None:
-        count, threads = share_threads(workers)
-        settings["distributed.nanny.pre-spawn-environ"] = dict.fromkeys(_THREAD_VARIABLES, str(threads))
+        count, each = share_threads(workers, threads)
+        settings["distributed.nanny.pre-spawn-environ"] = dict.fromkeys(_THREAD_VARIABLES, str(each))
         # the variables above pass through this process's environment, where numba refuses a change once it has run
-        settings["distributed.nanny.environ"] = {_NUMBA_VARIABLE: str(threads)}
+        settings["distributed.nanny.environ"] = {_NUMBA_VARIABLE: str(each)}
         with (
             dask.config.set(settings),
             _local(count) as local,

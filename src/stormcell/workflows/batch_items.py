@@ -40,8 +40,8 @@ def find_items(source: str, options: dict[str, Any]) -> list[BatchItem]:
     Parameters
     ----------
     source : str
-        A folder (all visible files in it), a glob, or a CSV manifest with a column `input`; its other columns are
-        options of the verb, an empty cell keeps the option of the whole batch.
+        A folder (all visible files and Zarr stores in it), a glob, or a CSV manifest with a column `input`; its other
+        columns are options of the verb, an empty cell keeps the option of the whole batch.
     options : dict of str to object
         Options of the verb for all inputs.
 
@@ -57,12 +57,12 @@ def find_items(source: str, options: dict[str, Any]) -> list[BatchItem]:
     """
     place = Path(source)
     if place.suffix.lower() == ".csv" and place.is_file():
-        return _named(_manifest_rows(place, options))
-    if place.is_dir():
-        paths = [str(path) for path in sorted(place.iterdir()) if path.is_file() and not path.name.startswith(".")]
-    else:
-        paths = sorted(glob.glob(source, recursive=True))
-    return _named([(path, options) for path in paths])
+        return _named(_manifest_rows(place, options), place.parent)
+    if place.is_dir() and not _is_store(place):
+        paths = [str(path) for path in sorted(place.iterdir()) if _is_input(path)]
+        return _named([(path, options) for path in paths], place)
+    paths = sorted(path for path in glob.glob(source, recursive=True) if _is_input(Path(path)))
+    return _named([(path, options) for path in paths], _fixed_folder(source))
 
 
 def parse_options(text: str | None) -> dict[str, Any]:
@@ -109,11 +109,29 @@ def _manifest_rows(path: Path, options: dict[str, Any]) -> list[tuple[str, dict[
     return rows
 
 
-def _named(rows: list[tuple[str, dict[str, Any]]]) -> list[BatchItem]:
+def _is_store(path: Path) -> bool:
+    return path.is_dir() and path.suffix.lower() == ".zarr"
+
+
+def _is_input(path: Path) -> bool:
+    return not path.name.startswith(".") and (path.is_file() or _is_store(path))
+
+
+def _fixed_folder(pattern: str) -> Path:
+    """Name the folder below which a glob looks."""
+    parts = Path(pattern).parts
+    fixed = next((k for k, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+    return Path(*parts[:fixed]) if fixed else Path()
+
+
+def _named(rows: list[tuple[str, dict[str, Any]]], folder: Path) -> list[BatchItem]:
+    """Name inputs by where they lie, so that a file that comes later changes no name."""
     names: dict[str, int] = {}
     items = []
     for source, options in rows:
-        stem = Path(source).name.removesuffix(".tif").removesuffix(".ome") or "input"
+        place = Path(source)
+        inside = place.relative_to(folder) if place.is_relative_to(folder) else Path(place.name)
+        stem = "~".join(part for part in inside.parts if part != "..").removesuffix(".tif") or "input"
         names[stem] = names.get(stem, 0) + 1
         items.append(BatchItem(stem if names[stem] == 1 else f"{stem}~{names[stem]}", source, options))
     return items

@@ -17,29 +17,17 @@ import numpy as np
 from stormcell.errors import InputError, StormcellWarning
 from stormcell.io.writing import make_folder
 from stormcell.workflows.batch_journal import OUTCOME_FILE
+from stormcell.workflows.batch_verbs import BATCH_VERBS
 from stormcell.workflows.threads import limit_threads
 
 if TYPE_CHECKING:
     from stormcell.workflows.batch_items import BatchItem
 
-OUTPUT_NAMES = {
-    "run": "",
-    "localize": "localizations.parquet",
-    "link": "localizations.parquet",
-    "filter": "localizations.parquet",
-    "drift": "localizations.parquet",
-    "render": "superresolution.ome.tif",
-    "reconstruct": "superresolution.ome.tif",
-    "densify": "superresolution.ome.tif",
-    "check": "",
-    "estimate": "acquisition.yaml",
-}
-"""What each verb writes in the result folder; empty where it fills the folder itself."""
 PART_PREFIX = ".part-"
 _THUMBNAIL_PX = 96
 
 
-def process(verb: str, item: BatchItem, folder: str, threads: int) -> dict[str, Any]:
+def process(verb: str, item: BatchItem, folder: str, threads: int, replace: bool = False) -> dict[str, Any]:
     """Do the verb for one input.
 
     Parameters
@@ -52,6 +40,8 @@ def process(verb: str, item: BatchItem, folder: str, threads: int) -> dict[str, 
         Output of the batch.
     threads : int
         Threads this worker may use.
+    replace : bool
+        Whether an earlier result of this input is replaced.
 
     Returns
     -------
@@ -64,12 +54,11 @@ def process(verb: str, item: BatchItem, folder: str, threads: int) -> dict[str, 
     outcome: dict[str, Any] = {"name": item.name, "source": item.source, "verb": verb, "options": item.options}
     try:
         make_folder(part)
+        outcome["input"] = input_mark(item.source)
         outcome |= _run(verb, item, part)
         outcome["seconds"] = round(time.perf_counter() - begin, 3)
         (part / OUTCOME_FILE).write_text(json.dumps(outcome, allow_nan=False), encoding="utf-8")
-        target = Path(folder) / item.name
-        if not (target / OUTCOME_FILE).exists():  # a worker thought dead may have been first
-            part.rename(target)
+        _put(part, Path(folder) / item.name, replace)
     except InputError as error:
         return {**outcome, "error": " ".join(str(error).split())}
     except MemoryError:
@@ -81,10 +70,45 @@ def process(verb: str, item: BatchItem, folder: str, threads: int) -> dict[str, 
     return outcome
 
 
+def input_mark(source: str) -> dict[str, Any]:
+    """Mark the state of an input, so that a later batch can tell whether it has changed.
+
+    Parameters
+    ----------
+    source : str
+        The input.
+
+    Returns
+    -------
+    dict
+        Version of stormcell, and of a file its size and time of change.
+    """
+    import stormcell
+
+    mark: dict[str, Any] = {"version": stormcell.__version__}
+    path = Path(source)
+    if path.is_file():
+        told = path.stat()
+        mark |= {"n_bytes": told.st_size, "changed_ns": told.st_mtime_ns}
+    return mark
+
+
+def _put(part: Path, target: Path, replace: bool) -> None:
+    """Give a complete result its name."""
+    if not (target / OUTCOME_FILE).exists():
+        part.rename(target)
+    elif replace:
+        earlier = part.with_name(f"{PART_PREFIX}{secrets.token_hex(6)}")
+        target.rename(earlier)
+        part.rename(target)
+        shutil.rmtree(earlier, ignore_errors=True)
+    # else a worker thought dead was first
+
+
 def _run(verb: str, item: BatchItem, part: Path) -> dict[str, Any]:
     import stormcell
 
-    name = OUTPUT_NAMES[verb]
+    name = BATCH_VERBS[verb].output
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = getattr(stormcell, verb)(item.source, output=part / name, overwrite=True, **item.options)
