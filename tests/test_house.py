@@ -112,6 +112,7 @@ REGISTRIES = [
     ("stormcell.simulation.blinking_settings", "BLINKING_PRESETS"),
     ("stormcell.simulation.presets", "SIMULATION_PRESETS"),
     ("stormcell.simulation.structures.registry", "STRUCTURES"),
+    ("stormcell.workflows.batch_verbs", "BATCH_VERBS"),
     ("stormcell.workflows.train", "TASKS"),
 ]
 

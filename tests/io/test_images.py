@@ -64,7 +64,7 @@ def test_an_existing_picture_is_kept(tmp_path):
 
 
 def test_an_ending_that_is_no_tiff_is_refused(tmp_path):
-    with pytest.raises(OutputError, match=r"ending in \.ome\.tif or \.tif, got a\.jpg"):
+    with pytest.raises(OutputError, match=r"ending in \.ome\.tif, \.tif or \.ome\.zarr, got a\.jpg"):
         write_image(image(), tmp_path / "a.jpg")
 
 

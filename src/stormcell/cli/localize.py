@@ -40,6 +40,6 @@ VERB = Verb(
     act,
     uses_device=True,
     settings=LocalizeVerbSettings,
-    arguments=(Argument("movie", "A movie: TIFF, OME-TIFF, NDTiff, Picasso raw, NumPy or MATLAB array."),),
+    arguments=(Argument("movie", "A movie: TIFF, OME-TIFF, NDTiff, OME-Zarr, Picasso raw, NumPy or MATLAB array."),),
     output="Where to write the table; the ending chooses the format (.parquet, .csv, .hdf5).",
 )

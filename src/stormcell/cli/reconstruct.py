@@ -56,7 +56,7 @@ VERB = Verb(
     act,
     uses_device=True,
     settings=ReconstructVerbSettings,
-    arguments=(Argument("movie", "A movie: TIFF, OME-TIFF, NDTiff, Picasso raw, NumPy or MATLAB array."),),
+    arguments=(Argument("movie", "A movie: TIFF, OME-TIFF, NDTiff, OME-Zarr, Picasso raw, NumPy or MATLAB array."),),
     extras=(
         Extra("localizations", "Also write the list of localizations, in the format of its ending."),
         Extra("uncertainty", "Also write the standard deviation of every pixel."),

@@ -56,6 +56,6 @@ VERB = Verb(
     act,
     uses_device=True,
     settings=RunVerbSettings,
-    arguments=(Argument("movie", "A movie: TIFF, OME-TIFF, NDTiff, Picasso raw, NumPy or MATLAB array."),),
+    arguments=(Argument("movie", "A movie: TIFF, OME-TIFF, NDTiff, OME-Zarr, Picasso raw, NumPy or MATLAB array."),),
     output="Folder for the results; without it <movie>_run beside the movie.",
 )

@@ -87,14 +87,18 @@ def context_from_record(
 
 
 def read_provenance(
-    path: Path, *, quantities: tuple[Quantity, ...] = (), notes: tuple[str, ...] = (), warnings: tuple[str, ...] = ()
+    path: str | Path,
+    *,
+    quantities: tuple[Quantity, ...] = (),
+    notes: tuple[str, ...] = (),
+    warnings: tuple[str, ...] = (),
 ) -> Provenance:
     """Start the record of a file that another program wrote.
 
     Parameters
     ----------
-    path : Path
-        The file.
+    path : str or Path
+        The file, or the URL of a store.
     quantities : tuple of Quantity
         Physical quantities and where they came from.
     notes, warnings : tuple of str

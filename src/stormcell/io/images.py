@@ -15,16 +15,17 @@ from stormcell.errors import FormatError, InputError, MissingQuantityError, Outp
 from stormcell.io.context import RECORD_KEY, context_from_record, context_record, read_provenance
 from stormcell.io.movies import open_movie
 from stormcell.io.movies.ome_xml import movie_xml, parse_ome
+from stormcell.io.movies.quantities import PixelSizeClaim
 from stormcell.io.movies.tiff import quiet_tifffile
 from stormcell.io.movies.tiff_metadata import pixel_size_claims
 from stormcell.io.movies.tiff_pages import TIFF_DAMAGE
 from stormcell.io.reading import content_name, first_bytes
 from stormcell.io.writing import atomic_path, write_bytes
+from stormcell.io.zarr_stores import is_store, open_store
+from stormcell.io.zarr_writing import write_store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from stormcell.io.movies.quantities import PixelSizeClaim
 
 PLAUSIBLE_PIXEL_SIZE_NM = (0.5, 1000.0)
 """Half-open range of believed pixel sizes: super-resolution pixels are small, and one micrometre, the default of
@@ -44,7 +45,7 @@ def read_image(path: str | Path, pixel_size_nm: float | None = None, *, page: in
     Parameters
     ----------
     path : str or Path
-        A TIFF of any kind, a NumPy or MATLAB array, or a PNG.
+        A TIFF of any kind, a NumPy or MATLAB array, an OME-Zarr store, or a PNG.
     pixel_size_nm : float, optional
         Side of a pixel in the sample plane; None takes what the file says. A given size wins over the file's, and a
         contradiction is kept as a warning in the provenance.
@@ -66,6 +67,8 @@ def read_image(path: str | Path, pixel_size_nm: float | None = None, *, page: in
     InputError
         The pixels are not square, or the page does not exist.
     """
+    if is_store(path):
+        return _read_store(path, pixel_size_nm, page)
     path = Path(path)
     head = first_bytes(path, _EXPECTED)
     if head.startswith(_PNG):
@@ -98,20 +101,22 @@ def count_pages(path: str | Path) -> int:
     FormatError
         The file is missing, damaged, in colour, or no picture.
     """
+    if is_store(path):
+        return open_movie(path).n_frames
     path = Path(path)
     head = first_bytes(path, _EXPECTED)
     return 1 if head.startswith(_PNG) else _open_pages(path, head).n_frames
 
 
 def write_image(image: SRImage, path: str | Path, overwrite: bool = False) -> None:
-    """Write a picture as OME-TIFF with its physical pixel size; `read_image` gives the same picture back.
+    """Write a picture with its physical pixel size; `read_image` gives the same picture back.
 
     Parameters
     ----------
     image : SRImage
         The picture; written as float32.
     path : str or Path
-        The file to be written, ending in .tif or .tiff (best .ome.tif).
+        The file to be written, ending in .tif or .tiff (best .ome.tif), or the store, ending in .zarr.
     overwrite : bool
         Whether an existing file may be replaced.
 
@@ -126,10 +131,16 @@ def write_image(image: SRImage, path: str | Path, overwrite: bool = False) -> No
     date and no random identifier is written: equal pictures give equal files.
     """
     path = Path(path)
-    if path.suffix.lower() not in _TIFF_ENDINGS:
-        msg = f"expected an image name ending in .ome.tif or .tif, got {path.name}; choose one of these"
-        raise OutputError(msg)
     record = context_record(image.grid, image.provenance, unit=image.unit)
+    if path.suffix.lower() == ".zarr":
+        pixels, size = np.asarray(image.pixels, dtype="<f4"), image.grid.pixel_size_nm
+        write_store(
+            path, [pixels], shape=pixels.shape, dtype="<f4", pixel_size_nm=size, record=record, overwrite=overwrite
+        )
+        return
+    if path.suffix.lower() not in _TIFF_ENDINGS:
+        msg = f"expected an image name ending in .ome.tif, .tif or .ome.zarr, got {path.name}; choose one of these"
+        raise OutputError(msg)
     annotations = {RECORD_KEY: json.dumps(record, sort_keys=True)}
     size = image.grid.pixel_size_nm
     xml = movie_xml((1, *image.grid.shape), "float", size, annotations, name=image.unit)
@@ -147,6 +158,15 @@ def write_image(image: SRImage, path: str | Path, overwrite: bool = False) -> No
             resolution=(per_cm, per_cm),
             resolutionunit="CENTIMETER",
         )
+
+
+def _read_store(place: str | Path, given_nm: float | None, page: int | None) -> SRImage:
+    image, stack = open_store(place), open_movie(place)
+    index = _page_index(Path(stack.name), stack.n_frames, page)
+    sides = image.pixel_size_nm
+    claims = [] if sides is None else [PixelSizeClaim("OME-Zarr scale", sides[1], sides[0])]
+    pixels = stack.read(index, index + 1)[0].astype(np.float32)
+    return _with_context(place, pixels, given_nm, claims, dict(image.record))
 
 
 def write_png(path: str | Path, pixels: NDArray[np.uint8], overwrite: bool = False) -> None:
@@ -245,12 +265,13 @@ def _said_by_tiff(path: Path) -> tuple[list[PixelSizeClaim], dict[str, Any]]:
 
 
 def _with_context(
-    path: Path,
+    place: str | Path,
     pixels: NDArray[np.float32],
     given_nm: float | None,
     claims: list[PixelSizeClaim],
     record: dict[str, Any],
 ) -> SRImage:
+    path = Path(place)
     own_grid, provenance, _ = context_from_record(record, path)
     said = _believed(path, claims)
     if own_grid is not None and (own_grid.shape != pixels.shape or not _agrees(own_grid.pixel_size_nm, said)):
@@ -258,7 +279,7 @@ def _with_context(
     size, warnings = _pixel_size(path, given_nm, own_grid, said, claims)
     shape = (int(pixels.shape[0]), int(pixels.shape[1]))
     grid = own_grid if own_grid is not None and own_grid.pixel_size_nm == size.value else None
-    provenance = provenance or read_provenance(path, quantities=(size,))
+    provenance = provenance or read_provenance(place, quantities=(size,))
     return SRImage(
         pixels,
         grid or PixelGrid(float(size.value or 0), shape),

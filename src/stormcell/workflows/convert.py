@@ -10,6 +10,7 @@ from stormcell.data.localizations import Localizations
 from stormcell.data.sr_image import SRImage
 from stormcell.errors import OutputError
 from stormcell.io.writing import check_writable
+from stormcell.io.zarr_writing import check_store_writable
 from stormcell.workflows.movie_settings import MovieSettings
 from stormcell.workflows.opening import open_stack
 from stormcell.workflows.options import build_settings
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from stormcell.workflows.opening import PathLike
     from stormcell.workflows.progress import Progress
 
-_MOVIE_ENDINGS = (".tif", ".tiff", ".npy")
+_MOVIE_ENDINGS = (".tif", ".tiff", ".npy", ".zarr")
 _BLOCK_PIXELS = 8_000_000
 
 
@@ -74,7 +75,8 @@ def convert(
     source : path
         The input; its content decides what it is.
     output : path
-        Its ending chooses the format. Tables: .parquet, .csv, .hdf5. Movies: .ome.tif, .npy. Images: .tif, .png.
+        Its ending chooses the format. Tables: .parquet, .csv, .hdf5. Movies: .ome.tif, .ome.zarr, .npy. Images: .tif,
+        .ome.zarr, .png.
     settings : ConvertVerbSettings, optional
         Part of a movie, pixel size.
     overwrite : bool
@@ -126,7 +128,7 @@ def write_movie(
     stack : FrameStack
         The movie.
     path : Path
-        .tif (OME-TIFF) or .npy.
+        .tif (OME-TIFF), .zarr (OME-Zarr 0.5) or .npy.
     pixel_size_nm : float or None
         None takes what the movie says.
     overwrite : bool
@@ -134,7 +136,7 @@ def write_movie(
     progress : callable or None
         Called as progress(done, total) with frames.
     """
-    from stormcell.io.movies import write_npy_movie, write_ome_tiff_movie
+    from stormcell.io.movies import write_npy_movie, write_ome_tiff_movie, write_zarr_movie
 
     step = max(1, _BLOCK_PIXELS // max(1, stack.frame_shape[0] * stack.frame_shape[1]))
 
@@ -149,7 +151,8 @@ def write_movie(
         return
     known = stack.metadata.get("camera_pixel_size_nm")
     size = pixel_size_nm or (float(known.value) if known is not None and known.value is not None else None)
-    write_ome_tiff_movie(
+    writer = write_zarr_movie if path.suffix.lower() == ".zarr" else write_ome_tiff_movie
+    writer(
         path,
         blocks(),
         shape=stack.shape,
@@ -164,4 +167,4 @@ def _prepare_movie(path: Path, overwrite: bool) -> None:
     if path.suffix.lower() not in _MOVIE_ENDINGS:
         msg = f"expected a movie name ending in {', '.join(_MOVIE_ENDINGS)}, got {path.name}; choose one of these"
         raise OutputError(msg)
-    check_writable(path, overwrite)
+    (check_store_writable if path.suffix.lower() == ".zarr" else check_writable)(path, overwrite)

@@ -11,7 +11,7 @@ from stormcell.io.writing import check_writable, make_folder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_IMAGE_ENDINGS = (".tif", ".tiff", ".png")
+_IMAGE_ENDINGS = (".tif", ".tiff", ".zarr", ".png")
 _DOUBLE_ENDINGS = (".ome.tif", ".ome.tiff", ".ome.zarr", ".tar.gz")
 
 
@@ -132,4 +132,9 @@ def prepare_image(path: str | Path | None, overwrite: bool) -> None:
         endings = ", ".join(_IMAGE_ENDINGS)
         msg = f"expected an image name ending in {endings}, got {Path(path).name}; choose one of these"
         raise OutputError(msg)
-    check_writable(path, overwrite)
+    if Path(path).suffix.lower() == ".zarr":
+        from stormcell.io.zarr_writing import check_store_writable
+
+        check_store_writable(path, overwrite)
+    else:
+        check_writable(path, overwrite)

@@ -80,7 +80,10 @@ def kind_of(path: PathLike) -> Kind:
     from stormcell.io.movies import open_movie
     from stormcell.io.reading import content_name, first_bytes
     from stormcell.io.tables import is_table, read_table
+    from stormcell.io.zarr_stores import is_store
 
+    if is_store(path):
+        return "image" if open_movie(path).n_frames == 1 and _is_our_image(path) else "movie"
     head = first_bytes(path, _EXPECTED)
     if is_table(path):
         return "table"

@@ -150,7 +150,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 def test_every_registered_format_is_tried() -> None:
-    assert len(MOVIE_FORMATS) == len({kind.name for kind in MOVIE_FORMATS}) == 5
+    assert len(MOVIE_FORMATS) == len({kind.name for kind in MOVIE_FORMATS}) == 6
     words = {"TIFF", "NumPy", "MATLAB array", "MATLAB 7.3", "Picasso"}
     assert all(any(case.kind.startswith(word) for case in CASES) for word in words)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,4 +29,4 @@ class MovieFormat:
 
     name: str
     recognises: Callable[[Path, bytes], bool]
-    open_file: Callable[[Path], FrameStack]
+    open_file: Callable[[Any], FrameStack]

@@ -11,7 +11,9 @@ from stormcell.io.movies.matlab73 import MATLAB_73
 from stormcell.io.movies.numpy_array import NPY
 from stormcell.io.movies.picasso_raw import PICASSO_RAW
 from stormcell.io.movies.tiff import TIFF
+from stormcell.io.movies.zarr_movie import ZARR
 from stormcell.io.reading import content_name, first_bytes
+from stormcell.io.zarr_stores import is_store
 
 if TYPE_CHECKING:
     import os
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from stormcell.data import FrameStack
     from stormcell.io.movies.movie_format import MovieFormat
 
-MOVIE_FORMATS: tuple[MovieFormat, ...] = (TIFF, NPY, MATLAB_5, MATLAB_73, PICASSO_RAW)
+MOVIE_FORMATS: tuple[MovieFormat, ...] = (TIFF, NPY, MATLAB_5, MATLAB_73, ZARR, PICASSO_RAW)
 """All movie formats in the order in which they are tried; formats without a mark of their own come last."""
 
 
@@ -30,7 +32,8 @@ def open_movie(path: str | os.PathLike[str]) -> FrameStack:
     ----------
     path : str or PathLike
         A TIFF (plain, BigTIFF, OME, ImageJ hyperstack, Micro-Manager stack of one or several files, NDTiff), a NumPy
-        array, a MATLAB array (any version from 5), or a Picasso .raw with its .yaml beside it.
+        array, a MATLAB array (any version from 5), an OME-Zarr store (folder or URL), or a Picasso .raw with its
+        .yaml beside it.
 
     Returns
     -------
@@ -55,6 +58,8 @@ def open_movie(path: str | os.PathLike[str]) -> FrameStack:
     >>> open_movie(path).shape
     (5, 4, 3)
     """
+    if is_store(str(path)):
+        return ZARR.open_file(path if isinstance(path, str) else Path(path))
     path = Path(path)
     head = first_bytes(path, "a movie")
     found = recognise(path, head)

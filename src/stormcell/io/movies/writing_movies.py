@@ -12,6 +12,7 @@ import tifffile
 from stormcell.errors import InputError
 from stormcell.io.movies.ome_xml import PIXEL_TYPES, annotation_text, movie_xml
 from stormcell.io.writing import atomic_path
+from stormcell.io.zarr_writing import write_store
 
 if TYPE_CHECKING:
     import os
@@ -96,6 +97,56 @@ def write_ome_tiff_movie(
             software=False,
             **options,
         )
+
+
+def write_zarr_movie(
+    path: str | os.PathLike[str],
+    blocks: Iterable[NDArray[Any]],
+    *,
+    shape: tuple[int, int, int],
+    dtype: DTypeLike,
+    camera_pixel_size_nm: float | None,
+    metadata: Mapping[str, Quantity | str | float | None] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a movie as OME-Zarr 0.5, a chunk of frames in memory at a time.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The folder to be written; it appears under this name only when complete.
+    blocks : iterable of ndarray
+        Frames (n, Y, X) or single frames (Y, X), in order, of a type that fits into `dtype` without loss.
+    shape : tuple of int
+        (T, Y, X) of all blocks together.
+    dtype : numpy dtype
+        Pixels in the store.
+    camera_pixel_size_nm : float or None
+        Camera pixel in the sample plane in nm; None writes none.
+    metadata : mapping of str to Quantity, str or float, optional
+        Camera values such as offset_adu, read back by `open_movie`. Entries of value None are left out.
+    overwrite : bool
+        Whether an existing store may be replaced.
+
+    Raises
+    ------
+    InputError
+        The blocks do not have the shape or type announced.
+    OutputError
+        The store cannot be written.
+    """
+    _check(shape, camera_pixel_size_nm)
+    kept = {key: getattr(value, "value", value) for key, value in (metadata or {}).items() if key not in _DERIVED}
+    camera = {key: value for key, value in kept.items() if isinstance(value, float | int | str)}
+    write_store(
+        Path(path),
+        _frames(blocks, shape, np.dtype(dtype).newbyteorder("<")),
+        shape=shape,
+        dtype=dtype,
+        pixel_size_nm=camera_pixel_size_nm,
+        record={"record_version": 1, "camera": camera},
+        overwrite=overwrite,
+    )
 
 
 def write_npy_movie(
