@@ -51,16 +51,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fields", type=int, default=200)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--longest-wait-s", type=float, default=10)
+    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--longest-wait-s", type=float, default=8)
     given = parser.parse_args()
-    rng, kinds = random.Random(1), []
+    rng, kinds, done_before = random.Random(1), [], []
     with tempfile.TemporaryDirectory() as temporary:
         plate, out = Path(temporary) / "plate", Path(temporary) / "out"
         plate.mkdir()
-        make_fields(plate, given.fields, 20, 24)
+        make_fields(plate, given.fields, given.frames, given.side)
         process = start(plate, out)
         for _ in range(given.kills):
             time.sleep(rng.uniform(1, given.longest_wait_s))
+            done_before.append(len(list(out.glob("*/outcome.json"))))
             if process.poll() is not None:
                 process = start(plate, out)
                 continue
@@ -74,6 +77,7 @@ def main() -> None:
         valid = sum(read_table(path).n_rows > 0 for path in out.glob("*/localizations.parquet"))
         summary = pd.read_parquet(out / "summary.parquet")
     print(f"kills: {len(kinds)} ({', '.join(f'{kinds.count(kind)} {kind}' for kind in sorted(set(kinds)))})")
+    print(f"fields done at each kill: {done_before}")
     print(f"last exit code {code}; valid tables {valid} of {given.fields}; names {summary['name'].nunique()}")
     print(f"rows of the summary {len(summary)}, done {(summary['state'] == 'done').sum()}")
 

@@ -27,8 +27,9 @@ from stormcell.io.movies import open_movie
 from stormcell.localization.block_models import BlockModels, DetectionPlan
 from stormcell.localization.detection import Spots
 from stormcell.localization.fits import FitModel
-from stormcell.localization.frame_blocks import read_ahead, read_block
-from stormcell.localization.pipeline import LocalizationSettings, detected_blocks, localize_frames
+from stormcell.localization.frame_blocks import block_edges, read_ahead, read_block
+from stormcell.localization.pipeline import LocalizationSettings, localize_frames
+from stormcell.localization.recipe import detected_blocks
 from stormcell.localization.rows import FitPlan, RowWriter, fit_rows
 from stormcell.physics.cameras import Camera
 from stormcell.physics.gaussian import CameraNoise
@@ -118,7 +119,7 @@ def our_detection(movie: Path, false_positives: float, sigma: float) -> tuple[fl
     stack = open_movie(movie)
     plan = DetectionPlan.of(CAMERA.read_variance_e2(stack.frame_shape), 1.0, sigma, false_positives)
     models = BlockModels(plan, "auto", stack.n_frames)
-    blocks = read_ahead(stack, CAMERA, LocalizationSettings().block_frames)
+    blocks = read_ahead(stack, CAMERA, block_edges(stack.n_frames, LocalizationSettings().block_frames))
     spots = Spots.concatenate([s.shifted(block.start) for block, s in detected_blocks(blocks, models)])
     return time.perf_counter() - start, spots
 

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from stormcell.data.frame_stack import FrameStack
 from stormcell.errors import SettingsError
-from stormcell.localization.frame_blocks import frames_per_block, read_ahead
+from stormcell.localization.frame_blocks import block_edges, frames_per_block, read_ahead
 from stormcell.localization.pipeline import LocalizationSettings, localize_frames, localize_stack
 from stormcell.physics.cameras import Camera
 from stormcell.physics.gaussian import gaussian_images
@@ -211,7 +211,7 @@ def test_progress_and_blocks(scene):
     settings = LocalizationSettings(block_frames=25)
     localize_frames(stack, CAMERA, PIXEL_NM, settings, lambda done, total: told.append((done, total)))
     assert told == [(30, 60), (60, 60)]
-    blocks = list(read_ahead(stack, CAMERA, 25))
+    blocks = list(read_ahead(stack, CAMERA, block_edges(stack.n_frames, 25)))
     assert [(b.start, len(b)) for b in blocks] == [(0, 30), (30, 30)]
     np.testing.assert_allclose(blocks[1].raw_e, CAMERA.electrons(scene[0][30:]))
     assert frames_per_block((2048, 2048), 200, 24) == 24

@@ -129,6 +129,7 @@ class BlockModels:
         self._temporal = choice == "temporal"
         self._total = self._total_scale = 0.0
         self._n_frames = 0
+        self._before = self.totals
 
     @property
     def kind(self) -> str:
@@ -144,6 +145,15 @@ class BlockModels:
     def noise_ratio(self) -> float:
         """Mean over the blocks so far of measured over expected noise; 1 where the camera's values were believed."""
         return self._total_scale / self._n_frames if self._n_frames else 1.0
+
+    @property
+    def totals(self) -> tuple[int, float, float]:
+        """Frames so far, and mean background and noise ratio times frames."""
+        return self._n_frames, self._total, self._total_scale
+
+    def forget(self) -> None:
+        """Take the last block out of the totals: it only lent its background to its neighbour."""
+        self._n_frames, self._total, self._total_scale = self._before
 
     def of(self, block: FrameBlock) -> BlockModel:
         """Make the model of a block.
@@ -164,6 +174,7 @@ class BlockModels:
         scale = sample.variance_scale(plan.read_variance_e2, plan.excess_noise_factor)
         background, n_averaged = self._background(frames, scale)
         threshold, std, scale = self._threshold(sample, background, n_averaged, scale)
+        self._before = self.totals
         self._total += float(background.mean()) * len(block)
         self._total_scale += math.sqrt(scale) * len(block)
         self._n_frames += len(block)

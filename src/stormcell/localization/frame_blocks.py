@@ -138,7 +138,26 @@ def read_block(stack: FrameStack, camera: Camera, start: int, stop: int) -> Fram
     return FrameBlock(start, electrons, n_saturated, n_nan, n_negative, saturated)
 
 
-def read_ahead(stack: FrameStack, camera: Camera, block_frames: int) -> Iterator[FrameBlock]:
+def block_edges(n_frames: int, block_frames: int) -> list[int]:
+    """Cut a movie into blocks of about the same length.
+
+    Parameters
+    ----------
+    n_frames : int
+        Frames of the movie.
+    block_frames : int
+        Frames wanted in a block.
+
+    Returns
+    -------
+    list of int
+        First frame of each block, and the number of frames.
+    """
+    n_blocks = max(1, round(n_frames / block_frames))
+    return [n_frames * k // n_blocks for k in range(n_blocks + 1)]
+
+
+def read_ahead(stack: FrameStack, camera: Camera, edges: list[int]) -> Iterator[FrameBlock]:
     """Go through a movie block by block; the next block is read while the caller works.
 
     Parameters
@@ -147,16 +166,15 @@ def read_ahead(stack: FrameStack, camera: Camera, block_frames: int) -> Iterator
         The movie.
     camera : Camera
         Its camera.
-    block_frames : int
-        Frames in a block; a last block shorter than half of it is joined to the one before.
+    edges : list of int
+        First frame of each block, and the end of the last (see `block_edges`).
 
     Yields
     ------
     FrameBlock
         In order.
     """
-    n_blocks = max(1, round(stack.n_frames / block_frames))
-    edges = [stack.n_frames * k // n_blocks for k in range(n_blocks + 1)]
+    n_blocks = len(edges) - 1
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(read_block, stack, camera, edges[0], edges[1])
         for k in range(1, n_blocks + 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,34 +11,20 @@ from pydantic import Field, field_validator
 
 from stormcell.data.localizations import Localizations
 from stormcell.localization.background import BackgroundChoice
-from stormcell.localization.block_models import BlockModel, BlockModels, DetectionPlan
-from stormcell.localization.detection import Spots
-from stormcell.localization.fits import FitModel
-from stormcell.localization.frame_blocks import FrameBlock, frames_per_block, read_ahead
-from stormcell.localization.multi import JointPlan, joint_rows
-from stormcell.localization.multi_width import refine_psf_sigma
-from stormcell.localization.psf_width import estimate_psf_sigma
-from stormcell.localization.rows import FitPlan, RowWriter, fit_rows
-from stormcell.localization.spots import LARGEST_ROI, SMALLEST_ROI, roi_size_for
-from stormcell.physics.gaussian import CameraNoise, FitSigma
+from stormcell.localization.recipe import FitRecipe, FittedBlocks
+from stormcell.localization.spots import LARGEST_ROI, SMALLEST_ROI
+from stormcell.physics.gaussian import FitSigma
 from stormcell.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Sequence
 
     from stormcell.data.frame_stack import FrameStack
     from stormcell.physics.cameras import Camera
     from stormcell.physics.psf.model import PSF
 
-    FitBlock = Callable[[FrameBlock, Spots], dict[str, NDArray[Any]]]
-
 LocalizationMethod = Literal["mle", "lsq", "multi"]
 """Fits of single emitters by maximum likelihood or least squares, or joint fits of overlapping ones."""
-
-_FEWEST_BLOCK_FRAMES = 24
 
 
 class LocalizationSettings(Settings):
@@ -180,72 +167,35 @@ def localize_stack(
     -----
     The same input gives the same table, whatever the number of threads.
     """
-    settings = settings or LocalizationSettings()
-    given = settings.psf_sigma_px or (psf.sigma_px if psf is not None else None)
-    sigma, source = estimate_psf_sigma(stack, camera, given)
-    if settings.method == "multi" and given is None:
-        sigma = refine_psf_sigma(stack, camera, sigma)
-    roi_size = settings.roi_size_px or roi_size_for(sigma)
-    read_variance = camera.read_variance_e2(stack.frame_shape, stack.origin_px)
-    noise = CameraNoise(read_variance, camera.excess_noise_factor)
-    plan = DetectionPlan.of(read_variance, camera.excess_noise_factor, sigma, settings.false_positives_per_frame)
-    models = BlockModels(plan, settings.background, stack.n_frames)
-    fit_sigma = settings.fit_sigma if settings.method != "multi" else "fixed"
-    writer = RowWriter(stack.grid(camera_pixel_size_nm), camera.qe, stack.first_frame, fit_sigma)
-    if settings.method == "multi":
-        fit_block = _joint_fits(JointPlan.of(sigma, roi_size, noise, psf), writer)
-    else:
-        # a width that is a mere assumption must not hold the fits
-        prior = 0.0 if source == "assumed" else None
-        model = FitModel(settings.method, settings.fit_sigma, sigma_prior=prior)
-        fit_block = _single_fits(FitPlan(model, sigma, roi_size, noise), writer)
-    block_frames = frames_per_block(stack.frame_shape, settings.block_frames, _FEWEST_BLOCK_FRAMES)
-    found = [fit_block(FrameBlock.none(stack.frame_shape), Spots.none())]
-    counts = np.zeros(3, dtype=np.int64)
-    for block, spots in detected_blocks(read_ahead(stack, camera, block_frames), models):
-        found.append(fit_block(block, spots))
-        counts += (block.n_saturated, block.n_nan, block.n_negative)
-        if progress is not None:
-            progress(block.start + len(block), stack.n_frames)
-    table = Localizations(
-        {name: np.concatenate([columns[name] for columns in found]) for name in found[0]},
-        grid=writer.grid,
-        n_frames=stack.n_frames,
-    )
-    background = (models.kind, models.mean_e, models.noise_ratio)
-    return LocalizationResult(table, sigma, source, roi_size, *background, *(int(n) for n in counts))
+    recipe = FitRecipe.of(stack, camera, camera_pixel_size_nm, settings or LocalizationSettings(), psf)
+    return joined_blocks(recipe, stack, [recipe.fit(stack, progress=progress)])
 
 
-def _single_fits(plan: FitPlan, writer: RowWriter) -> FitBlock:
-    return lambda block, spots: fit_rows(block, spots, plan, writer)
-
-
-def _joint_fits(plan: JointPlan, writer: RowWriter) -> FitBlock:
-    return lambda block, spots: joint_rows(block, spots, plan, writer)
-
-
-def detected_blocks(blocks: Iterator[FrameBlock], models: BlockModels) -> Iterator[tuple[FrameBlock, Spots]]:
-    """Detect block by block, one block late: the background is interpolated towards the next block's.
+def joined_blocks(recipe: FitRecipe, stack: FrameStack, parts: Sequence[FittedBlocks]) -> LocalizationResult:
+    """Put the rows of consecutive blocks together.
 
     Parameters
     ----------
-    blocks : iterator of FrameBlock
-        Consecutive blocks.
-    models : BlockModels
-        Background models and detection.
+    recipe : FitRecipe
+        How they were made.
+    stack : FrameStack
+        The whole movie.
+    parts : sequence of FittedBlocks
+        In order, without a gap.
 
-    Yields
-    ------
-    tuple of FrameBlock and Spots
-        Each block with its spots.
+    Returns
+    -------
+    LocalizationResult
+        Of the whole movie.
     """
-    before: BlockModel | None = None
-    waiting: tuple[FrameBlock, BlockModel] | None = None
-    for block in blocks:
-        model = models.of(block)
-        if waiting is not None:
-            yield waiting[0], models.detect(*waiting, before, model)
-            before = waiting[1]
-        waiting = (block, model)
-    if waiting is not None:
-        yield waiting[0], models.detect(*waiting, before, None)
+    table = Localizations(
+        {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
+        grid=recipe.writer(stack).grid,
+        n_frames=stack.n_frames,
+    )
+    n_frames = sum(part.n_frames for part in parts)
+    background_e = sum(part.background_e for part in parts) / n_frames if n_frames else math.nan
+    noise_ratio = sum(part.noise_ratio for part in parts) / n_frames if n_frames else 1.0
+    counts = (sum(part.counts[k] for part in parts) for k in range(3))
+    known = (recipe.psf_sigma_px, recipe.psf_sigma_source, recipe.roi_size_px)
+    return LocalizationResult(table, *known, parts[0].kind, background_e, noise_ratio, *counts)
