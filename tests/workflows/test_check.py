@@ -13,7 +13,7 @@ import stormcell as sc
 from stormcell.assessment.artefacts import ArtefactClass
 from stormcell.cli.main import main
 from stormcell.data import Localizations, PixelGrid, SRImage
-from stormcell.errors import InputError, MissingQuantityError, OutputError
+from stormcell.errors import DataQualityWarning, InputError, MissingQuantityError, OutputError
 from stormcell.io.images import read_image, write_image
 from stormcell.workflows.check_outputs import check_files
 
@@ -245,12 +245,18 @@ def test_resolution_of_images_and_what_does_not_fit(pair) -> None:
 
 def test_sharpening_keeps_rsp_but_not_the_blur_level(pair) -> None:
     """What the documentation says a wide field cannot find, and what finds it."""
-    from stormcell.assessment.sharpening import blur_level
-
     table = table_of(lines(), 20_000)
-    plain = sc.render(table, sr_pixel_size_nm=10, uncertainty_nm=24)
-    sharp = sc.render(table, sr_pixel_size_nm=10, uncertainty_nm=10)
-    before, after = (sc.check(image, pair[1], n_bootstrap=0).numbers["rsp"] for image in (plain, sharp))
-    assert after == pytest.approx(before, abs=0.01)
-    assert not blur_level(plain, plain).is_sharpened
-    assert blur_level(sharp, plain).is_sharpened
+    plain = sc.render(table, sr_pixel_size_nm=10)
+    sharp = image_of(plain.pixels**2, 10.0)
+    known = {"table": table}
+    honest = sc.check(plain, pair[1], known=known, n_bootstrap=0).numbers["blur_level"]
+    assert honest["gain"] == pytest.approx(1, abs=0.01)
+    assert not honest["is_sharpened"]
+    with pytest.warns(DataQualityWarning, match="sharpened"):
+        found = sc.check(sharp, pair[1], known=known, n_bootstrap=0)
+    assert found.numbers["blur_level"]["is_sharpened"]
+    assert any("sharpened" in sentence for sentence in found.provenance.warnings)
+    assert sc.check(table, pair[1], n_bootstrap=0).numbers["blur_level"] is None
+    thin = sc.render(table, sr_pixel_size_nm=10, uncertainty_nm=5)
+    rsp = [sc.check(one, pair[1], n_bootstrap=0).numbers["rsp"] for one in (plain, thin)]
+    assert rsp[1] == pytest.approx(rsp[0], abs=0.01)

@@ -164,7 +164,8 @@ def _drawn(table: Any, wide: SRImage, wanted: CheckVerbSettings, known: Known) -
         rows = linked_events(rows, wanted.checking.linking)
     size = wanted.sr_pixel_size_nm or min(wide.sr_pixel_size_nm / 5, FINEST_DRAWN_NM)
     drawn = draw_table(rows, wide.grid, size, wanted.held_out_share, wanted.checking.comparison.seed)
-    return drawn.image, replace(_evidence(wanted, known), events=drawn.events, held_out=drawn.held_out)
+    evidence = replace(_evidence(wanted, known), events=drawn.events, held_out=drawn.held_out, is_drawing=True)
+    return drawn.image, evidence
 
 
 def _evidence(wanted: CheckVerbSettings, known: Known) -> Evidence:

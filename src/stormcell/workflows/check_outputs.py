@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stormcell.workflows.check_settings import CheckVerbSettings
     from stormcell.workflows.checking import Checked
 
-_MAPS = ("error_map", "error_signed", "error_zscore", "matched", "classes")
+_MAPS = ("error_map", "error_signed", "error_zscore", "error_local", "matched", "classes")
 _PICTURES = ("error_map.png", "classes.png")
 _GOOD_RSP = 0.9
 _POOR_RSP = 0.6
@@ -114,6 +114,8 @@ def check_numbers(checked: Checked) -> tuple[Number, ...]:
         ends = found.intervals.get(name)
         return "" if ends is None else f" (90 %: {ends[0]:{form}} to {ends[1]:{form}})"
 
+    blur = checked.blur_level
+    fineness = () if blur is None else (Number("Fine detail", f"{blur.gain:.2f}", "of what the events hold"),)
     return (
         Number("Agreement", f"{found.rsp:.3f}", f"correlation, RSP{interval('rsp', '.3f')}"),
         Number("Error", f"{found.rse:.4g}", f"RSE, wide-field units{interval('rse', '.4g')}"),
@@ -124,6 +126,7 @@ def check_numbers(checked: Checked) -> tuple[Number, ...]:
         Number("Measured", f"{shares['measured']:.0%}", "of the intensity"),
         Number("Inferred", f"{shares['inferred']:.0%}", "of the intensity"),
         Number("Contradicted", f"{shares['contradicted']:.0%}", "of the intensity"),
+        *fineness,
     )
 
 
@@ -178,7 +181,7 @@ def _verdict(checked: Checked) -> tuple[str, Level]:
 
 def _maps(checked: Checked, with_corrected: bool) -> dict[str, SRImage]:
     found = checked.comparison
-    maps = (found.error, found.signed, checked.z_score, found.matched, checked.artefacts.classes)
+    maps = (found.error, found.signed, checked.z_score, checked.local_error, found.matched, checked.artefacts.classes)
     named = dict(zip(_MAPS, maps, strict=True))
     return named | ({"corrected": checked.corrected} if with_corrected else {})
 

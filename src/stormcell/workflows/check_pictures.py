@@ -82,7 +82,7 @@ def signed_picture(checked: Checked, side_px: int = _SIDE_PX) -> NDArray[np.uint
 
 
 def check_pictures(checked: Checked) -> tuple[Picture, ...]:
-    """Draw the whole field: image, wide field, error maps, classes.
+    """Draw the whole field: image, wide field, three error maps, classes.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def check_pictures(checked: Checked) -> tuple[Picture, ...]:
     Returns
     -------
     tuple of Picture
-        Five.
+        Six.
     """
     wide = on_pixels_of(checked.comparison.widefield, checked.image)
     drawn = (
@@ -116,13 +116,18 @@ def check_pictures(checked: Checked) -> tuple[Picture, ...]:
             "Signed error",
             "Red: the wide field holds more than the image explains. Blue: the image holds too much.",
         ),
+        (
+            draw_image(checked.local_error, ERROR_COLOURS, side_px=_SIDE_PX),
+            "Local error",
+            "Bright: missing, invented or displaced structure nearby; an error map alone hardly shows displacement.",
+        ),
         (class_picture(checked.image, checked.artefacts.classes), *classes_words(checked.artefacts.shares)),
     )
     return tuple(Picture(to_png_bytes(rgb), title, caption, f"{title}. {caption}") for rgb, title, caption in drawn)
 
 
 def judged_pictures(checked: Checked) -> tuple[Picture, ...]:
-    """Draw what a report of a run adds: signed error and classes.
+    """Draw what a report of a run adds: signed error, local error and classes.
 
     Parameters
     ----------
@@ -132,7 +137,7 @@ def judged_pictures(checked: Checked) -> tuple[Picture, ...]:
     Returns
     -------
     tuple of Picture
-        Two.
+        Three.
     """
     return check_pictures(checked)[3:]
 

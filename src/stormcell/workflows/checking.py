@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from stormcell.assessment.artefacts import Artefacts, ArtefactSettings, Support, find_artefacts, suppress
 from stormcell.assessment.camera_noise import noise_of_residual
+from stormcell.assessment.local_error import local_error
+from stormcell.assessment.sharpening import BlurLevel, blur_level
 from stormcell.assessment.squirrel import ErrorMap, SquirrelSettings, error_map
 from stormcell.data.sr_image import SRImage
 from stormcell.errors import DataQualityWarning, InputError
@@ -61,6 +63,8 @@ class Evidence:
         owed to the prior.
     rsf : SRImage or None
         A measured RSF to blur with in place of a Gaussian.
+    is_drawing : bool
+        The image is a plain drawing of the events, so that it cannot be drawn finer than they allow.
     """
 
     events: Localizations | None = None
@@ -68,6 +72,7 @@ class Evidence:
     prior_share: SRImage | None = None
     standard_deviation: SRImage | None = None
     rsf: SRImage | None = None
+    is_drawing: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,10 @@ class Checked:
         Error maps and numbers.
     z_score : SRImage
         The signed error in standard deviations of the wide-field image's noise.
+    local_error : SRImage
+        Local root mean square of the smoothed error: also high where structure lies in the wrong place.
+    blur_level : BlurLevel or None
+        How strong fine detail is against what the events hold; None where that is not known.
     artefacts : Artefacts
         Classes, and the share of the intensity in each.
     corrected : SRImage
@@ -93,6 +102,8 @@ class Checked:
     image: SRImage
     comparison: ErrorMap
     z_score: SRImage
+    local_error: SRImage
+    blur_level: BlurLevel | None
     artefacts: Artefacts
     corrected: SRImage
     notes: tuple[str, ...] = ()
@@ -109,6 +120,7 @@ class Checked:
         parts = ("rsp", "rse", "alpha", "beta", "rsf_sigma_px")
         ours["nanopyx"] = None if theirs is None else {name: float(getattr(theirs, name)) for name in parts}
         ours["shares"] = {name: self.artefacts.shares[name] for name in _CLASSES}
+        ours["blur_level"] = None if self.blur_level is None else asdict(self.blur_level)
         ours["n_pieces"] = self.artefacts.pieces.n
         ours["n_contradicted"] = int(self.artefacts.contradicted.sum())
         return ours
@@ -167,7 +179,10 @@ def check_image(
             "the noise behind the z-score was estimated from the scatter of neighbouring wide-field pixels; "
             "the camera's gain and offset would make it exact"
         )
-    return Checked(judged, comparison, z_score, artefacts, suppress(judged, artefacts), tuple(notes))
+    fineness = None if evidence.is_drawing else _blur_level(judged, support.events, notes)
+    local = local_error(comparison, settings.comparison.noise)
+    corrected = suppress(judged, artefacts)
+    return Checked(judged, comparison, z_score, local, fineness, artefacts, corrected, tuple(notes))
 
 
 def linked_events(table: Localizations, linking: LinkSettings) -> Localizations:
@@ -243,6 +258,28 @@ def _linked(table: Localizations | None, linking: LinkSettings, notes: list[str]
             f"{table.n_rows:,} rows were linked into {events.n_rows:,} events: rows of a burst are one event"
         )
     return events if "n_detections" in events else None
+
+
+def _blur_level(image: SRImage, events: Localizations | None, notes: list[str]) -> BlurLevel | None:
+    """See artificial sharpening, which no wide-field image shows."""
+    if events is None:
+        return None
+    try:
+        found = blur_level(image, events)
+    except InputError as error:
+        notes.append(f"whether the image was sharpened is not known: {error}")
+        return None
+    if found.is_sharpened:
+        sentence = (
+            f"detail of {found.finest_nm:.0f} nm and somewhat coarser is {found.gain:.1f} times as strong as the "
+            "events hold it: the image was sharpened, or drawn finer than its localizations are certain"
+        )
+        warnings.warn(sentence, DataQualityWarning, stacklevel=3)
+    else:
+        notes.append(
+            f"detail of {found.finest_nm:.0f} nm is no stronger than the events hold it: no sign of sharpening"
+        )
+    return found
 
 
 def _prior_share(evidence: Evidence, judged: SRImage) -> SRImage | None:

@@ -69,7 +69,7 @@ def check_run(
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", StormcellWarning)
-            checked = check_image(image, widefield, how, Evidence(events=drawn))
+            checked = check_image(image, widefield, how, Evidence(events=drawn, is_drawing=True))
     except InputError as error:
         warnings.warn(f"no error map was made: {error}", StormcellWarning, stacklevel=3)
         return None, ()
