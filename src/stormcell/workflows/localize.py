@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -51,6 +52,10 @@ class LocalizeVerbSettings(MovieSettings):
 
     network: NetworkOptions = NetworkOptions()
     """The network for overlapping emitters."""
+
+    cluster: str | None = None
+    """Share the fits of this one movie out among workers: local (processes on this machine), local:N, tcp://HOST:PORT
+    of a Dask scheduler, or slurm:CONFIG.yaml; the table is the same."""
 
     @property
     def wanted_method(self) -> Method:
@@ -141,7 +146,13 @@ def localize_surveyed(
     """
     told = begin_stage(progress, "Localizing")
     ways = Ways(context, settings.localization, settings.network, _measured_psf(context, settings))
-    found = ways.find(survey.watched(), settings.wanted_method, told)
+    if settings.cluster is None:
+        found = ways.find(survey.watched(), settings.wanted_method, told)
+    else:
+        from stormcell.workflows.spread import open_spread
+
+        with open_spread(settings.cluster, survey) as spread:
+            found = replace(ways, spread=spread).find(survey.stack, settings.wanted_method, told)
     survey.finish()
     limit = context.camera.saturation_adu if context.camera.bit_depth is not None else None
     for sentence in (*context.warnings, *survey.sentences(limit), *found.warnings):

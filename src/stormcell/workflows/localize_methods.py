@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from stormcell.data.localizations import Localizations
 from stormcell.data.provenance import Quantity
-from stormcell.errors import ModelError
+from stormcell.errors import ModelError, StormcellWarning
 from stormcell.localization.image_noise import AGREEMENT
 from stormcell.localization.pipeline import LocalizationSettings
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from stormcell.workflows.camera import MovieContext
     from stormcell.workflows.dense_settings import NetworkOptions
     from stormcell.workflows.progress import Progress
+    from stormcell.workflows.spread import Spread
 
 Method = Literal["auto", "mle", "lsq", "multi", "dense"]
 
@@ -74,12 +76,15 @@ class Ways:
         How the network is used.
     psf : PSF or None
         A measured PSF for joint fits.
+    spread : Spread or None
+        Workers that share the fits; None does them here.
     """
 
     context: MovieContext
     fits: LocalizationSettings
     dense: NetworkOptions
     psf: PSF | None = None
+    spread: Spread | None = None
 
     def find(self, stack: FrameStack, method: Method, progress: Progress | None) -> Found:
         """Localize.
@@ -101,16 +106,27 @@ class Ways:
         if method == "auto":
             return self._choose(stack, progress)
         if method == "dense":
+            self._say_not_shared()
             from stormcell.workflows.dense import localize_with_network
 
             return localize_with_network(stack, self.context, self.dense, progress)
         from stormcell.localization.pipeline import localize_stack
+        from stormcell.localization.recipe import FitRecipe
 
         settings = self.fits.replace(method=method)
         size = self.context.camera_pixel_size_nm
-        found = localize_stack(stack, self.context.camera, size, settings, progress, self.psf)
+        if self.spread is None:
+            found = localize_stack(stack, self.context.camera, size, settings, progress, self.psf)
+        else:
+            recipe = FitRecipe.of(stack, self.context.camera, size, settings, self.psf)
+            found = self.spread.fit(recipe, stack, progress)
         quantities = (_psf_sigma(found, size),)
         return Found(found.table, quantities, _contradicted_noise(found, self.context))
+
+    def _say_not_shared(self) -> None:
+        if self.spread is not None:
+            sentence = "the network works on this machine alone: only fits are shared out over --cluster"
+            warnings.warn(sentence, StormcellWarning, stacklevel=2)
 
     def _choose(self, stack: FrameStack, progress: Progress | None) -> Found:
         from stormcell.calibration.local_density import measure_local_density

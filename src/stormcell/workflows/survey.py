@@ -19,7 +19,7 @@ _BLOCK_PIXELS = 8_000_000
 
 @dataclass
 class Survey:
-    """Counts over the frames read so far, each frame counted once."""
+    """Counts over the frames read so far, each frame counted once; of a share those from `n_seen` to `end`."""
 
     stack: FrameStack
     n_seen: int = 0
@@ -27,11 +27,35 @@ class Survey:
     n_negative: int = 0
     largest: float = -np.inf
     n_largest: int = 0
+    end: int | None = None
     total: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
         self.total = np.zeros(self.stack.frame_shape)
         self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
+    def add(self, share: Survey) -> None:
+        """Add the counts of the frames that follow, made elsewhere.
+
+        Parameters
+        ----------
+        share : Survey
+            Of the frames from `n_seen` on.
+        """
+        self.total += share.total
+        self.n_not_finite += share.n_not_finite
+        self.n_negative += share.n_negative
+        if share.largest > self.largest:
+            self.largest, self.n_largest = share.largest, 0
+        self.n_largest += share.n_largest if share.largest == self.largest else 0
+        self.n_seen = share.n_seen
 
     def watched(self) -> FrameStack:
         """Make a stack that counts what is read from it.
@@ -113,9 +137,10 @@ class Survey:
         with self._lock:
             first = start - self.stack.first_frame
             # Frames are first read in order; what is read again, or ahead by several threads, is counted once.
-            if first <= self.n_seen < first + len(frames):
-                self._count(frames[self.n_seen - first :][window])
-                self.n_seen = first + len(frames)
+            last = first + len(frames) if self.end is None else min(self.end, first + len(frames))
+            if first <= self.n_seen < last:
+                self._count(frames[self.n_seen - first : last - first][window])
+                self.n_seen = last
         return frames
 
     def _count(self, frames: NDArray[Any]) -> None:
