@@ -65,7 +65,8 @@ class Window:
         if stack.path is None:
             msg = "expected a movie in a file to share out among workers, got an array in memory; leave --cluster out"
             raise InputError(msg)
-        path, mark = stack.path, ()
+        path = stack.path
+        mark: tuple[int, ...] = ()
         if "://" not in path:
             path = str(Path(path).resolve())
             told = os.stat(path)
