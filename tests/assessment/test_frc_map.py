@@ -38,7 +38,8 @@ def test_each_side_shows_its_resolution(images):
         assert measured == pytest.approx(expected, rel=0.12)
     empty = y > 320 * SIZE_NM
     assert np.isnan(found.resolution.pixels[empty]).mean() > 0.8
-    assert 0.5 < found.share < 0.95
+    # Of the windows that hold anything nearly all have a number: the empty quarter does not count.
+    assert found.share > 0.95
 
 
 def test_windows_are_centred(images):

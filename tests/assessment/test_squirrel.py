@@ -45,6 +45,28 @@ def test_width_within_2_percent_at_300_photons(make_pair):
     assert np.mean(widths) == pytest.approx(130.0, rel=0.02)
 
 
+def test_width_is_as_certain_as_the_photons_allow(make_pair, make_filaments, make_image):
+    """Small images at 300 photons: errors of several percent, but no larger than the Cramér-Rao bound."""
+    errors, bounds = [], []
+    for seed in range(12):
+        errors.append(error_map(*make_pair(peak_photons=300, seed=seed), QUICK).rsf_sigma_nm / 130.0 - 1)
+        points = make_filaments(field_nm=4000.0, seed=seed)
+
+        def image(sigma=130.0, y=0.0, x=0.0, points=points):
+            return make_image(points + np.array([x, y]), 100.0, (40, 40), np.hypot(sigma, 20.0)) * 4000
+
+        plain = image()
+        slopes = [plain, np.ones_like(plain), 2.5 * (image(131) - image(129))]
+        slopes += [2.5 * (image(y=1) - image(y=-1)), 2.5 * (image(x=1) - image(x=-1))]
+        scale = 300 / (5 * plain + 30).max()
+        rows = np.stack([slope[3:-3, 3:-3].ravel() * scale for slope in slopes])
+        information = (rows / ((5 * plain + 30) * scale)[3:-3, 3:-3].ravel()) @ rows.T
+        bounds.append(np.linalg.inv(information)[2, 2] / 130.0**2)
+    # The root mean square of 12 errors is known to 20 %.
+    assert np.sqrt(np.mean(np.square(errors))) < 1.4 * np.sqrt(np.mean(bounds))
+    assert np.sqrt(np.mean(bounds)) > 0.03
+
+
 def test_elliptical_rsf(make_pair):
     sr, wide = make_pair(rsf_nm=(110.0, 150.0))
     found = error_map(sr, wide, QUICK.replace(elliptical=True))

@@ -57,7 +57,7 @@ class FrcMap:
     median_nm : float
         Median of the places with a number; NaN without any.
     share : float
-        Share of the windows with a number.
+        Share with a number of the windows in which both images hold something.
     """
 
     resolution: SRImage
@@ -118,7 +118,17 @@ def frc_map(
     known = np.isfinite(pixels)
     median = float(np.median(pixels[known])) if known.any() else float("nan")
     grid = PixelGrid(step * size, (n_rows, n_columns), origin)
-    return FrcMap(SRImage(pixels, grid, "nm"), median, float(known.mean()))
+    n_held = int(_hold_something(windows).sum())
+    return FrcMap(SRImage(pixels, grid, "nm"), median, float(known.sum() / max(n_held, 1)))
+
+
+def _hold_something(windows: list[NDArray[np.float32]]) -> NDArray[np.bool_]:
+    """Windows in which neither image is constant."""
+    held = [
+        np.array([[float(np.ptp(window)) > 0 for window in row] for row in of_image], dtype=bool)
+        for of_image in windows
+    ]
+    return held[0] & held[1]
 
 
 class _Rings:

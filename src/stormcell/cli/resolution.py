@@ -41,7 +41,8 @@ def act(call: Call) -> Answer:
     rows = [(label, value)]
     if done.map is not None:
         median, share = done.numbers["map_median_nm"], done.numbers["map_share"]
-        rows.append(("local resolution", f"{median:.1f} nm (median), known in {share:.0%} of the windows"))
+        words = f"{median:.1f} nm (median), known in {share:.0%} of the windows that hold anything"
+        rows.append(("local resolution", words))
     outputs = resolution_paths(output, done.map is not None).all
     sentences = (f"{done.note[:1].upper()}{done.note[1:]}.", *(f"Wrote {path}" for path in outputs))
     numbers = resolution_numbers(done)

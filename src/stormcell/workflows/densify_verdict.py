@@ -291,6 +291,9 @@ def verdict(image: SRImage, given: DensifyInput, judged: Judgement, doubts: Sequ
         "rse": None if judged.comparison is None else judged.comparison.rse,
         "prior_share": _weighted(judged.prior_share, image),
     }
+    if judged.comparison is not None:
+        names = ("rsf_sigma_nm", "alpha", "beta")
+        numbers |= {name: float(getattr(judged.comparison, name)) for name in names}
     numbers |= shares
     sentences, level = _in_words(numbers, doubts)
     return Verdict(level, sentences, numbers)
@@ -312,7 +315,8 @@ def _in_words(numbers: dict[str, float | None], doubts: Sequence[str]) -> tuple[
     if rsp is not None:
         agrees = rsp >= _LITTLE_AGREEMENT
         sentences.append(
-            f"The picture {'explains' if agrees else 'does not explain'} the wide-field image (RSP {rsp:.2f})."
+            f"The picture {'explains' if agrees else 'does not explain'} the wide-field image (RSP {rsp:.2f}), "
+            "which cannot tell what is finer than it resolves."
         )
         level = level if agrees else "doubtful"
     if doubts:

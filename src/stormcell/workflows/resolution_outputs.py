@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stormcell.workflows.resolution import ResolutionResult
 
 _MAP_COLOURS = "viridis_r"
+_HALF_GREY = 127
 
 
 @dataclass(frozen=True)
@@ -167,10 +168,16 @@ def _title(result: ResolutionResult) -> str:
 
 
 def _map_picture(local: SRImage) -> bytes:
-    """Draw the map; places that share nothing are as dark as the coarsest."""
+    """Draw the map, the finest brightest; places that share nothing are black."""
+    from stormcell.rendering.annotations import add_scale_bar
     from stormcell.rendering.pictures import draw_image, to_png_bytes
 
     known = local.pixels[np.isfinite(local.pixels)]
     low, high = (float(v) for v in np.percentile(known, (1, 99))) if len(known) else (0.0, 1.0)
     filled = replace(local, pixels=np.where(np.isfinite(local.pixels), local.pixels, np.float32(high)))
-    return to_png_bytes(draw_image(filled, _MAP_COLOURS, limits=(low, max(high, low + 1e-3)), side_px=640))
+    limits = (low, max(high, low + 1e-3))
+    drawn = draw_image(filled, _MAP_COLOURS, limits=limits, side_px=640, scale_bar=False)
+    unknown = replace(local, pixels=np.isnan(local.pixels).astype(np.float32))
+    mask = draw_image(unknown, "gray", limits=(0, 1), side_px=640, scale_bar=False)
+    rgb = np.where(mask > _HALF_GREY, np.uint8(0), drawn)
+    return to_png_bytes(add_scale_bar(rgb, local.grid.extent_nm[1] / rgb.shape[1]))
