@@ -32,6 +32,7 @@ def act(call: Call) -> Answer:
         output=call.output,
         like=given["like"],
         data=given["data"],
+        widefield=given["widefield"],
         start=given["start"],
         config=given["config"],
         overwrite=call.session.overwrite,
@@ -52,7 +53,12 @@ VERB = Verb(
     arguments=(Argument("task", "Which network: dense, deepstorm or annapalm."),),
     extras=(
         Extra("like", "A movie, or the acquisition.yaml of estimate: train for its conditions."),
-        Extra("data", "Folder with own training data: a movie and a table of its true positions (dense, deepstorm)."),
+        Extra(
+            "data",
+            "Folder with own training data: a movie and a table of its true positions (dense, deepstorm), or "
+            "localization tables of whole acquisitions (annapalm).",
+        ),
+        Extra("widefield", "For annapalm: folder of wide-field images named like the tables, or one image for all."),
         Extra("start", "Model to start from: a folder, or the name of a shipped one.", flag="--from"),
         Extra("config", "YAML with fields of the recipe."),
     ),

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch.nn import functional as F
 
 from stormcell.errors import InputError
+from stormcell.learning.annapalm_density import typical_density
 from stormcell.networks.annapalm import SR_PIXEL_SIZE_NM, STRUCTURE_LABELS, UNKNOWN, DensifyInput
 from stormcell.settings import Settings
 
@@ -40,7 +41,7 @@ class DensifyInferenceSettings(Settings):
     share: float | None = Field(None, gt=0, le=1)
     """Share of the long acquisition's frames that the input holds; None is unknown."""
     events_per_um2: float | None = Field(None, gt=0)
-    """Density of events of the whole field; None takes it from the counts."""
+    """Density of events where there is structure; None takes it from the counts (`typical_density`)."""
     tile_px: int = Field(1024, ge=64, multiple_of=16)
     """Side of a tile without its margins, super-resolution pixels."""
 
@@ -247,10 +248,10 @@ def _whole_input(
     """Put images and condition together; everything global is worked out here, once."""
     shape = _checked_shape(counts, widefield)
     has_events = counts is not None and bool(counts.any())
-    area_um2 = math.prod(shape) * (SR_PIXEL_SIZE_NM / 1000) ** 2
     density = settings.events_per_um2
     if density is None:
-        density = float(np.sum(counts)) / area_um2 if counts is not None and has_events else NOMINAL_EVENTS_PER_UM2
+        density = typical_density(counts, SR_PIXEL_SIZE_NM) if counts is not None else 0.0
+        density = density or NOMINAL_EVENTS_PER_UM2
     images, masks = [], []
     for image, is_there, share in ((counts, has_events, None), (widefield, widefield is not None, covered)):
         measured = np.zeros(shape, np.float32)

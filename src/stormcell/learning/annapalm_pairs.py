@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from stormcell.errors import InputError
+from stormcell.learning.annapalm_density import typical_density
 from stormcell.learning.annapalm_kernels import bin_events, draw_events, look_up
 from stormcell.learning.annapalm_other import log_uniform
 from stormcell.learning.annapalm_widefield import simulate_widefield
@@ -47,7 +48,7 @@ class Pair(NamedTuple):
     target_ratio: float
     """Frames of the target per frame of the input."""
     events_per_um2: float
-    """Density of events in the whole field at the input's exposure."""
+    """Density of events where there is structure, at the input's exposure."""
     label: int
     """Index of the structure among the labels the network knows."""
 
@@ -71,6 +72,8 @@ class PairSettings(Settings):
     """Share of simulated pairs with a filament in the input that neither wide-field nor target know."""
     cluster_share: float = Field(0.10, ge=0, le=1)
     """Share of simulated pairs with clusters of false localizations."""
+    near_share: float = Field(0.85, ge=0, le=1)
+    """Share of the measured pairs that are cut round an event, so that mostly empty fields teach too."""
     jitter_nm: float = Field(5.0, ge=0)
     """Further localization error of measured events, nm."""
 
@@ -191,7 +194,7 @@ def measured_pair(
         The input is a block of consecutive frames, the target all others but the guard gaps.
     """
     side = settings.crop_px
-    view, scale = _view(settings, field.extent_nm, rng)
+    view, scale = _view(settings, field.extent_nm, rng, field)
     share = log_uniform(rng, *settings.share) if share is None else share
     block, n_input, n_target = split_frames(field, share, rng)
     counts, target = np.zeros((side, side), np.float32), np.zeros((side, side), np.float32)
@@ -206,7 +209,6 @@ def measured_pair(
     if field.widefield is not None:
         widefield = widefield * np.float32(np.exp(rng.normal(0, 0.15))) * inside
     _add_false(counts, settings, 0.0, rng)
-    area_um2 = math.prod(field.extent_nm) / 1e6 * scale**2
     return Pair(
         counts=counts * inside,
         target=target * inside,
@@ -215,7 +217,7 @@ def measured_pair(
         has_widefield=field.widefield is not None,
         share=n_input / field.n_frames,
         target_ratio=n_target / n_input,
-        events_per_um2=max(float(np.count_nonzero(block == 0)) / area_um2, 1e-3),
+        events_per_um2=max(_density(field, block == 0) / scale**2, 1e-3),
         label=field.label,
     )
 
@@ -248,8 +250,21 @@ def split_frames(field: EventField, share: float, rng: np.random.Generator) -> t
     return block, n_input, n_target
 
 
+def _density(field: EventField, rows: NDArray[np.bool_]) -> float:
+    """Density of events where there is structure, from pixels large enough to be counted quickly."""
+    pixel_nm = 500.0
+    bins = [max(1, math.ceil(length / pixel_nm - 1e-6)) for length in field.extent_nm]
+    limits = [[0.0, length] for length in field.extent_nm]
+    counts, _, _ = np.histogram2d(field.y_nm[rows], field.x_nm[rows], bins=bins, range=limits)
+    # The last pixels are narrower than the others: the size that keeps the area.
+    return typical_density(counts, math.sqrt(math.prod(field.extent_nm) / math.prod(bins)))
+
+
 def _view(
-    settings: PairSettings, extent_nm: tuple[float, float], rng: np.random.Generator
+    settings: PairSettings,
+    extent_nm: tuple[float, float],
+    rng: np.random.Generator,
+    near: EventField | None = None,
 ) -> tuple[NDArray[np.float64], float]:
     """Where a crop lies: centre, rotation, mirror, scale, bend."""
     half = settings.crop_px / 2
@@ -259,6 +274,13 @@ def _view(
         rng.uniform(reach, length - reach) if length > 2 * reach else rng.uniform(0.3, 0.7) * length
         for length in (extent_nm[1], extent_nm[0])
     ]
+    if near is not None and rng.random() < settings.near_share:
+        row, limit = int(rng.integers(len(near.x_nm))), half * SR_PIXEL_SIZE_NM
+        wish = np.array([near.x_nm[row], near.y_nm[row]], np.float64) + rng.uniform(-limit, limit, 2)
+        centre = [
+            float(np.clip(place, min(reach, length / 2), max(length - reach, length / 2)))
+            for place, length in zip(wish, (extent_nm[1], extent_nm[0]), strict=True)
+        ]
     angle, mirror = rng.uniform(0, 2 * math.pi), rng.choice([-1.0, 1.0])
     zoom = scale / SR_PIXEL_SIZE_NM
     cosine, sine = math.cos(angle) * zoom, math.sin(angle) * zoom

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from stormcell.calibration.acquisition_settings import AcquisitionSettings
     from stormcell.data.frame_stack import FrameStack
+    from stormcell.learning.annapalm_pairs import EventField
     from stormcell.learning.own_frames import OwnFrames
     from stormcell.physics.cameras import Camera
 
@@ -43,6 +44,8 @@ class TrainingRequest(Generic[RecipeT]):
         Folder with the user's own training data.
     own : OwnFrames, optional
         What that folder holds, for tasks that take frames with true positions.
+    fields : tuple of EventField
+        What that folder holds, for tasks that take localization tables: checked, linked, from each field's corner.
     start : str, optional
         Model to start from: folder, or name of a shipped one.
     resume : bool
@@ -57,6 +60,7 @@ class TrainingRequest(Generic[RecipeT]):
     camera: Camera | None = None
     data: Path | None = None
     own: OwnFrames | None = None
+    fields: tuple[EventField, ...] = ()
     start: str | None = None
     resume: bool = False
 

@@ -218,7 +218,7 @@ def densify_input(
 
     model = load_densify_model(options.model)
     model.network.to(resolve_device(device))
-    doubts = input_warnings(model.card, given.events_per_um2, options.share, options.structure)
+    doubts = input_warnings(model.card, _density_told(given), options.share, options.structure)
     if given.counts is not None and not given.n_events:
         doubts = [*doubts, "the table is empty" + ("" if given.widefield is None else ": only the wide-field speaks")]
     for sentence in doubts:
@@ -233,6 +233,15 @@ def densify_input(
     if options.suppress:
         drawn = without_contradicted(drawn, judged)
     return Densified(drawn, uncertainty, given, judged, said)
+
+
+def _density_told(given: DensifyInput) -> float | None:
+    """Density where there is structure: the mean over a field that is mostly empty says little."""
+    from stormcell.learning.annapalm_density import typical_density
+
+    if given.counts is None:
+        return None
+    return typical_density(given.counts, given.grid.pixel_size_nm) or None
 
 
 def _draw(

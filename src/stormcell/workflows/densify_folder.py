@@ -92,7 +92,7 @@ def densify_folder(
     target = prepare_folder(output, [*names, VERDICTS_FILE], overwrite)
     told, found = begin_stage(progress, "Densifying"), []
     for index, (table, files) in enumerate(planned.items()):
-        found.append(_one(table, files, _widefield_of(table, widefield), wanted, overwrite=overwrite))
+        found.append(_one(table, files, widefield_of(table, widefield), wanted, overwrite=overwrite))
         if told is not None:
             told(index + 1, len(planned))
     report = [
@@ -141,7 +141,26 @@ def _planned(table: Path, output: Path, widefield: PathLike | None) -> dict[str,
     return {kind: output / f"{table.name}{ending}" for kind, ending in kinds.items()}
 
 
-def _widefield_of(table: Path, widefield: PathLike | None) -> Path | None:
+def widefield_of(table: Path, widefield: PathLike | None) -> Path | None:
+    """Find the wide-field image of a table.
+
+    Parameters
+    ----------
+    table : Path
+        The table.
+    widefield : path or None
+        A folder of images named like their tables, or one image for all.
+
+    Returns
+    -------
+    Path or None
+        The image; None where none was given.
+
+    Raises
+    ------
+    InputError
+        The folder holds none of that name.
+    """
     if widefield is None or not Path(widefield).is_dir():
         return None if widefield is None else Path(widefield)
     near = sorted(

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from stormcell.errors import InputError, OutputError
+from stormcell.settings import Settings
 from stormcell.workflows.movie_settings import MovieSettings
 from stormcell.workflows.options import build_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stormcell.learning.annapalm_pairs import EventField
     from stormcell.learning.model_folder import ModelCard
     from stormcell.learning.own_frames import OwnFrames
     from stormcell.learning.training_request import TrainingRequest
-    from stormcell.settings import Settings
     from stormcell.workflows.opening import PathLike
 
 _YAML = (".yaml", ".yml")
@@ -44,6 +45,8 @@ class TrainingTask:
         weights, curves.png, preview.png) and returns the card.
     takes_frames : bool
         Whether its own data are frames with a table of true positions, which are opened for it.
+    takes_tables : bool
+        Whether its own data are localization tables of whole acquisitions, which are opened and linked for it.
     """
 
     name: str
@@ -51,6 +54,7 @@ class TrainingTask:
     recipe: str
     train: str
     takes_frames: bool = False
+    takes_tables: bool = False
 
     def load(self) -> tuple[type[Settings], Callable[[TrainingRequest[Any]], ModelCard]]:
         """Import the recipe's settings and the function that trains.
@@ -84,6 +88,13 @@ _ALL = (
         "stormcell.learning.deepstorm_task:train_deepstorm_model",
         takes_frames=True,
     ),
+    TrainingTask(
+        "annapalm",
+        "dense pictures from few frames",
+        "stormcell.learning.annapalm_training:DensifyTrainingSettings",
+        "stormcell.learning.annapalm_task:train_annapalm_model",
+        takes_tables=True,
+    ),
 )
 
 TASKS: dict[str, TrainingTask] = {task.name: task for task in _ALL}
@@ -105,6 +116,9 @@ class TrainVerbSettings(MovieSettings):
     seed: Annotated[int, Field(ge=0)] | None = None
     """Seed of weights and data; the recipe's own without it."""
 
+    structure: str = "unknown"
+    """What the own tables show (annapalm): microtubules, nuclear_pores, mitochondria, actin, or unknown."""
+
 
 def train(
     task: str,
@@ -113,6 +127,7 @@ def train(
     output: PathLike,
     like: PathLike | None = None,
     data: PathLike | None = None,
+    widefield: PathLike | None = None,
     start: PathLike | None = None,
     config: PathLike | None = None,
     overwrite: bool = False,
@@ -132,6 +147,8 @@ def train(
         A movie, or the acquisition.yaml of `estimate`: train for its conditions.
     data : path, optional
         Folder with own training data; see the page on training.
+    widefield : path, optional
+        For annapalm: folder of wide-field images named like the tables of `data`, or one image for all.
     start : path, optional
         A model to start from (fine-tuning): its folder, or the name of a shipped one.
     config : path, optional
@@ -170,10 +187,29 @@ def train(
         camera=camera,
         data=None if data is None else Path(data),
         own=None if data is None or not TASKS[task].takes_frames else open_own_frames(Path(data), wanted),
+        fields=_own_fields(TASKS[task], data, widefield, wanted),
         start=None if start is None else str(start),
         resume=wanted.resume,
     )
     return function(request)
+
+
+def _own_fields(
+    task: TrainingTask, data: PathLike | None, widefield: PathLike | None, wanted: TrainVerbSettings
+) -> tuple[EventField, ...]:
+    """Open own tables, for a task that takes them."""
+    if not task.takes_tables or data is None:
+        if widefield is not None or wanted.structure != "unknown":
+            msg = (
+                f"--widefield and --structure belong to tables (train annapalm --data DIR), got them for {task.name} "
+                "without any; leave them out"
+            )
+            raise InputError(msg)
+        return ()
+    from stormcell.workflows.train_tables import TablesRequest, own_fields
+
+    wide = None if widefield is None else Path(widefield)
+    return own_fields(TablesRequest(Path(data), wide, wanted.structure, wanted.pixel_size_nm))
 
 
 def require_trainer() -> None:
@@ -219,9 +255,12 @@ def _recipe(recipe_class: type[Settings], config: PathLike | None, wanted: Train
     if wanted.seed is not None:
         values["seed"] = wanted.seed
     if wanted.steps is not None:
-        trainer = dict(values.get("trainer") or {})
+        default = recipe_class.model_fields["trainer"].default
+        trainer = (default.model_dump() if isinstance(default, Settings) else {}) | dict(values.get("trainer") or {})
         trainer |= {
             "steps": wanted.steps,
+            # The average must forget where it began, also in a short training.
+            "ema_decay": min(float(trainer.get("ema_decay", 0.999)), max(0.5, 1 - 8 / wanted.steps)),
             "decay_steps": wanted.steps // 4,
             "warmup_steps": min(200, wanted.steps // 20),
             "validation_every": max(1, min(1000, wanted.steps // 10)),
