@@ -87,9 +87,23 @@ def test_options_change_single_values() -> None:
     assert made.labelling == simulation_preset("mitochondria-palm").labelling
 
 
+def test_camera_options_change_the_simulated_camera(tmp_path: Path) -> None:
+    made = simulation_settings(SimulateVerbSettings(camera_type="emccd", em_gain=200, offset_adu=250))
+    assert (made.camera.camera_type, made.camera.em_gain, made.camera.offset_adu) == ("emccd", 200, 250)
+    assert made.camera.gain_e_per_adu == simulation_preset("microtubules-dense").camera.gain_e_per_adu
+    described = {"camera_type": "cmos", "gain_e_per_adu": 0.7, "offset_map": "dark.npy"}
+    write_yaml(tmp_path / "camera.yaml", described)
+    np.save(tmp_path / "dark.npy", np.full((1, 24, 36), 321.0, np.float32))
+    done = simulate(tmp_path / "out", camera=str(tmp_path / "camera.yaml"), read_noise_e=2.5, **SMALL)
+    assert (done.config.camera.gain_e_per_adu, done.config.camera.read_noise_e) == (0.7, 2.5)
+    assert np.median(open_movie(done.movie).read()) == pytest.approx(321 + 10 * 1 / 0.7, abs=8)
+
+
 @pytest.mark.parametrize(
     ("options", "field"),
     [
+        ({"frames": "0:5"}, "frames"),
+        ({"roi": "0:5,0:5"}, "roi"),
         ({"preset": "unicorn"}, "preset"),
         ({"structure": "unicorn"}, "structure"),
         ({"psf": "unicorn"}, "psf"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stormcell.data.frame_stack import FrameStack
+from stormcell.data.pixel_grid import PixelGrid
 from stormcell.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class PseudoDense:
     frames: FrameStack
     """Sums of frames, uint32, at one offset, read lazily."""
     truth: Localizations
-    """Fits of the single frames, moved to their summed frame; n_frames and grid as in `frames`."""
+    """Fits of the single frames, moved to their summed frame; n_frames and grid as in `frames`, whose first pixel
+    begins at 0 nm also where the movie was cropped."""
     read_noise_factor: float
     """The read noise of the sums in units of that of a single frame: the square root of k."""
 
@@ -124,11 +126,26 @@ def _summed_truth(fits: Localizations, members: NDArray[np.int64], stack: FrameS
     place[members.ravel()] = np.repeat(np.arange(len(members)), members.shape[1])
     frame = fits["frame"] - stack.first_frame
     inside = (frame >= 0) & (frame < stack.n_frames)
-    kept = fits.take(inside)
-    summed = place[frame[inside]]
+    kept = _on_own_field(fits.take(inside), stack)
+    summed = place[kept["frame"] - stack.first_frame]
     order = np.argsort(summed, kind="stable")
     order = order[summed[order] >= 0]
     columns = {"frame": summed[order]}
     if "background_photons" in kept:
         columns["background_photons"] = kept["background_photons"][order] * members.shape[1]
     return kept.take(order).with_columns(**columns).with_context(n_frames=len(members))
+
+
+def _on_own_field(fits: Localizations, stack: FrameStack) -> Localizations:
+    """Count positions from the first pixel of a cropped movie, and leave out what lies beside it."""
+    if stack.origin_px == (0, 0) and (fits.grid is None or fits.grid.shape == stack.frame_shape):
+        return fits
+    if fits.grid is None:
+        msg = "expected fits that know the camera pixel size of their movie, got none; localize the movie again"
+        raise InputError(msg)
+    size = fits.grid.pixel_size_nm
+    (y0, x0), (rows, columns) = stack.origin_px, stack.frame_shape
+    x_nm, y_nm = fits["x_nm"] - x0 * size, fits["y_nm"] - y0 * size
+    inside = (x_nm >= 0) & (x_nm < columns * size) & (y_nm >= 0) & (y_nm < rows * size)
+    moved = fits.with_columns(x_nm=x_nm, y_nm=y_nm).with_context(grid=PixelGrid(size, stack.frame_shape))
+    return moved.take(inside)

@@ -128,7 +128,7 @@ def known_of_movie(stack: FrameStack, settings: MovieSettings) -> KnownMovie:
 
 def _gather(stack: FrameStack, settings: MovieSettings) -> tuple[Quantity, CameraSettings | None, _Findings]:
     pixel_size, pixel_warnings = _pixel_size(stack, settings)
-    described, origin = _described_camera(settings.camera)
+    described, origin = described_camera(settings.camera)
     findings = _Findings(warnings=pixel_warnings)
     for name in _UNITS:
         _find(name, stack, settings, described, origin, findings)
@@ -194,8 +194,19 @@ def _pixel_size(stack: FrameStack, settings: MovieSettings) -> tuple[Quantity, l
     return read, []
 
 
-def _described_camera(name: str | None) -> tuple[CameraSettings | None, str]:
-    """Look up a preset, or read a camera file."""
+def described_camera(name: str | None) -> tuple[CameraSettings | None, str]:
+    """Look up a preset, or read a camera file.
+
+    Parameters
+    ----------
+    name : str or None
+        A preset, or a file ending in .yaml.
+
+    Returns
+    -------
+    tuple of CameraSettings or None and str
+        What it says, and where that comes from in words; None where nothing was named.
+    """
     if name is None:
         return None, ""
     if Path(name).suffix.lower() in (".yaml", ".yml"):

@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from stormcell.errors import SettingsError
-from stormcell.settings import Settings
+from stormcell.workflows.movie_settings import MovieSettings
 
 if TYPE_CHECKING:
     from stormcell.simulation.settings import SimulationSettings
     from stormcell.workflows.opening import PathLike
 
+_CAMERA_VALUES = ("camera_type", "offset_adu", "gain_e_per_adu", "em_gain", "qe", "read_noise_e")
+_CAMERA_MAPS = ("offset_map", "gain_map", "read_noise_map")
 
-class SimulateVerbSettings(Settings):
-    """What to simulate; options change single values of the preset or file."""
+
+class SimulateVerbSettings(MovieSettings):
+    """What to simulate; options change single values of the preset or file.
+
+    Camera values are those of the simulated camera, and of the real movie where one is named.
+    """
 
     preset: str | None = None
     """Name of a ready-made acquisition, for example microtubules-dense; an unknown name lists all of them."""
@@ -44,6 +50,9 @@ class SimulateVerbSettings(Settings):
 
     background_photons: Annotated[float, Field(ge=0, le=1e5)] | None = None
     """Mean background photons per pixel and frame."""
+
+    summed_frames: Annotated[int, Field(ge=2, le=20)] = 5
+    """With a real sparse movie: how many of its frames are summed into one."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     """Seed of everything random."""
@@ -94,8 +103,30 @@ def simulation_settings(
         from stormcell.calibration.simulated_conditions import settings_like
         from stormcell.workflows.estimate import acquisition_like
 
-        settings = settings_like(acquisition_like(like, pixel_size_nm=wanted.pixel_size_nm), settings)
+        settings = settings_like(acquisition_like(like, **movie_options(wanted)), settings)
+    elif wanted.frames or wanted.roi:
+        msg = (
+            f"{'frames' if wanted.frames else 'roi'}: there is no real movie to take a part of; name one with --like"
+        )
+        raise SettingsError(msg)
     return settings.replace(**_changes(wanted, settings))
+
+
+def movie_options(wanted: SimulateVerbSettings) -> dict[str, Any]:
+    """Pick what is said about a real movie: its part, pixel size and camera.
+
+    Parameters
+    ----------
+    wanted : SimulateVerbSettings
+        Everything that was asked for.
+
+    Returns
+    -------
+    dict of str to object
+        Fields of `MovieSettings` that were given.
+    """
+    given = {name: getattr(wanted, name) for name in MovieSettings.model_fields}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _mapping(path: PathLike) -> dict[str, Any]:
@@ -136,7 +167,22 @@ def _changes(wanted: SimulateVerbSettings, settings: SimulationSettings) -> dict
         changes["blinking"] = settings.blinking.replace(**blinking)
     if wanted.background_photons is not None:
         changes["background"] = settings.background.replace(photons=wanted.background_photons)
-    return changes
+    return changes | _camera(wanted, settings)
+
+
+def _camera(wanted: SimulateVerbSettings, settings: SimulationSettings) -> dict[str, Any]:
+    """Simulate another camera, or change single values of it."""
+    from stormcell.workflows.camera import described_camera
+
+    given = {name: getattr(wanted, name) for name in _CAMERA_VALUES if getattr(wanted, name) is not None}
+    described = described_camera(wanted.camera)[0]
+    if not given and described is None:
+        return {}
+    base = described or settings.camera
+    if described is not None:
+        maps = {name: getattr(described, name) for name in _CAMERA_MAPS if getattr(described, name)}
+        given |= {name: str((Path(wanted.camera or "").parent / path).resolve()) for name, path in maps.items()}
+    return {"camera": base.replace(**given)}
 
 
 def _structure(name: str) -> Any:
