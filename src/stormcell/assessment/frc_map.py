@@ -124,11 +124,8 @@ def frc_map(
 
 def _hold_something(windows: list[NDArray[np.float32]]) -> NDArray[np.bool_]:
     """Windows in which neither image is constant."""
-    held = [
-        np.array([[float(np.ptp(window)) > 0 for window in row] for row in of_image], dtype=bool)
-        for of_image in windows
-    ]
-    return held[0] & held[1]
+    varies: list[NDArray[np.bool_]] = [of_image.max(axis=(2, 3)) > of_image.min(axis=(2, 3)) for of_image in windows]
+    return np.logical_and(varies[0], varies[1])
 
 
 class _Rings:
