@@ -10,12 +10,14 @@ from pydantic import Field
 from torch import Tensor
 
 from stormcell.learning.dense_loss import EmitterBatch
-from stormcell.networks.dense import DESCRIPTOR_WINDOW_PX, DenseNet, stabilise
+from stormcell.networks.dense import DESCRIPTOR_WINDOW_PX, FAMILY_AXES, FAMILY_WINDOW_PX, DenseNet, stabilise
 from stormcell.settings import Settings
 
 if TYPE_CHECKING:
     from stormcell.physics.psf.bank import PSFBank
     from stormcell.simulation.training_frames import TrainingBatch, TrainingFrames
+
+_FAMILY_KERNELS = 2048
 
 
 class DenseBatch(NamedTuple):
@@ -131,28 +133,30 @@ class DenseData:
         return (torch.sqrt(mean.clamp(min=0)) - self._mean) @ self._basis.T
 
 
-def centred_images(bank: PSFBank) -> Tensor:
-    """Draw each kernel of a bank in the centre of a pixel.
+def centred_images(bank: PSFBank, side_px: int = DESCRIPTOR_WINDOW_PX, n_most: int | None = None) -> Tensor:
+    """Draw kernels of a bank in the centre of a pixel.
 
     Parameters
     ----------
     bank : PSFBank
         K PSFs of P planes.
+    side_px : int
+        Side of the images, odd.
+    n_most : int, optional
+        Draw no more than so many, spread evenly over the bank; None draws all.
 
     Returns
     -------
     Tensor
-        Shape (K P, 121), share of the light per camera pixel.
+        Shape (K P, side_px squared) or fewer rows, share of the light per camera pixel.
     """
     n = bank.n_psfs * bank.n_planes
-    side = DESCRIPTOR_WINDOW_PX
-    middle = torch.full((n,), side / 2, dtype=torch.float64)
-    kernels = torch.arange(n)
-    parts = [
-        bank.images(middle[part], middle[part], torch.ones(len(part)), part, (side, side))
-        for part in kernels.split(512)
-    ]
-    return torch.cat(parts).float().flatten(1)
+    kernels = torch.linspace(0, n - 1, min(n, n_most or n)).long()
+    parts = []
+    for part in kernels.split(256):
+        middle = torch.full((len(part),), side_px / 2, dtype=torch.float64)
+        parts.append(bank.images(middle, middle, torch.ones(len(part)), part, (side_px, side_px)).float())
+    return torch.cat(parts).flatten(1)
 
 
 def fit_descriptor(network: DenseNet, bank: PSFBank) -> None:
@@ -161,16 +165,26 @@ def fit_descriptor(network: DenseNet, bank: PSFBank) -> None:
     Parameters
     ----------
     network : DenseNet
-        Its buffers are filled.
+        Its buffers are filled, also those of the wider images that `fit_psf` draws.
     bank : PSFBank
         The family.
     """
-    roots = torch.sqrt(centred_images(bank).clamp(min=0)).double()
+    mean, axes, spread = _principal_axes(centred_images(bank), network.architecture.n_condition)
+    network.psf_mean.copy_(mean)
+    network.psf_basis.copy_(axes / spread[:, None])
+    mean, axes, spread = _principal_axes(centred_images(bank, FAMILY_WINDOW_PX, _FAMILY_KERNELS), FAMILY_AXES)
+    network.root_mean.copy_(mean)
+    network.root_axes.zero_()
+    network.root_axes[: len(axes)] = axes * spread[:, None]
+
+
+def _principal_axes(images: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (P,), axes (n, P) and spread (n,) of root images."""
+    roots = torch.sqrt(images.clamp(min=0)).double()
     mean = roots.mean(dim=0)
     _, _, axes = torch.linalg.svd(roots - mean, full_matrices=False)
-    axes = axes[: network.architecture.n_condition]
+    axes = axes[:n]
     # the sign of a principal axis is arbitrary and would differ between machines
     axes = axes * torch.sign(axes.gather(1, axes.abs().argmax(dim=1, keepdim=True)))
     spread = ((roots - mean) @ axes.T).std(dim=0)
-    network.psf_mean.copy_(mean.float())
-    network.psf_basis.copy_((axes / spread[:, None]).float())
+    return mean.float(), axes.float(), spread.float()

@@ -62,7 +62,7 @@ class DenseRunner:
     device : str
         "cpu", "cuda" or "mps".
     precision : {"auto", "float32", "bfloat16"}
-        Number format of the convolutions; auto takes bfloat16 where the processor computes in it.
+        Number format of the convolutions; auto takes bfloat16 where the processor has AMX.
     """
 
     def __init__(
@@ -263,15 +263,15 @@ def computing_dtype(device: torch.device, precision: Precision) -> torch.dtype:
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    has_instructions = device.type == "cpu" and _has_bf16_instructions()
-    return torch.bfloat16 if has_instructions else torch.float32
+    return torch.bfloat16 if device.type == "cpu" and _has_amx() else torch.float32
 
 
-def _has_bf16_instructions() -> bool:
+def _has_amx() -> bool:
     # older PyTorch does not tell; float32 is right everywhere
     tell = getattr(torch.cpu, "get_capabilities", dict)
     capabilities: dict[str, Any] = tell()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    # AVX-512 computes in bfloat16 too, but no faster than in float32
+    return bool(capabilities.get("amx_bf16"))
 
 
 def _shifted(context: Tensor, middle: slice, step: int) -> Tensor:

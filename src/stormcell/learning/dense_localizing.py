@@ -17,6 +17,7 @@ from stormcell.learning.dense_inference import ComponentList, DenseRunner, Preci
 from stormcell.learning.dense_model import psf_sigma_of
 from stormcell.learning.measured_noise import MovieNoise, measure_noise
 from stormcell.learning.probability_image import ProbabilityImage
+from stormcell.learning.psf_fitting import fit_psf
 from stormcell.learning.still_light import CHUNK_FRAMES, Pending, StillLight
 from stormcell.settings import Settings
 
@@ -46,7 +47,7 @@ class DenseLocalizationSettings(Settings):
     device: str = "cpu"
     """cpu, cuda or mps."""
     precision: Precision = "auto"
-    """Number format of the convolutions; auto takes bfloat16 where the processor computes in it."""
+    """Number format of the convolutions; auto takes bfloat16 where the processor has AMX."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def localize_dense(
     sample = _frames_to_describe(stack)
     units = _NetworkUnits(camera, stack, noise, sample)
     few = sample[:: max(1, len(sample) // _frames_for(_PIXELS_TO_DESCRIBE, stack))]
-    condition = _looker(network, settings).describe(units.to_network(few), units.read_variance)
+    shown = units.to_network(few)
+    condition = fit_psf(network, shown, units.read_variance)
     runner = DenseRunner(
         network,
         condition=condition,
@@ -137,7 +139,8 @@ def localize_dense(
         device=settings.device,
         precision=settings.precision,
     )
-    sigma = psf_sigma_of(network, condition)
+    described = _looker(network, settings).describe(shown, units.read_variance) if condition is None else condition
+    sigma = psf_sigma_of(network, described)
     picture = ProbabilityImage(grid, sr_pixel_size_nm) if sr_pixel_size_nm is not None else None
     least = settings.probability_threshold if picture is None else min(0.05, settings.probability_threshold)
     still = StillLight(units.read_variance, sigma)

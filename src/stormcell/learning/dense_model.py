@@ -88,7 +88,9 @@ def network_from_weights(weights: Mapping[str, Tensor]) -> DenseNet:
     )
     n_condition = int(weights["psf_basis"].shape[0])
     network = DenseNet(DenseArchitecture(widths=(full, half, quarter), n_condition=n_condition))
-    network.load_state_dict(dict(weights))
+    # weights of before the family was kept: the PSF is then not fitted
+    family = {name: getattr(network, name) for name in ("root_mean", "root_axes")}
+    network.load_state_dict({**family, **weights})
     return network.eval()
 
 

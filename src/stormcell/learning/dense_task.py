@@ -57,7 +57,8 @@ def train_dense_model(request: TrainingRequest[DenseTrainingSettings]) -> ModelC
         start = load_dense_model(request.start)
         architecture = start.network.architecture
         initial = start.network.state_dict()
-        recipe = recipe.replace(widths=architecture.widths, n_condition=architecture.n_condition)
+        n_condition = max(architecture.n_condition, recipe.n_condition)
+        recipe = recipe.replace(widths=architecture.widths, n_condition=n_condition)
     if request.movie is not None and request.camera is not None:
         write_bytes(request.folder / "like.png", _compare_patches(request, recipe), overwrite=True)
     network = train_dense(request.curves, recipe, initial=initial, own=request.own, resume=request.resume)

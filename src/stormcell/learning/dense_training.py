@@ -117,10 +117,10 @@ def train_dense(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     bank = random_psf_bank(settings.n_psfs, settings.seed, settings.psfs)
     held_out = random_psf_bank(settings.n_validation_psfs, settings.seed + 1, settings.psfs)
-    if initial is None:
+    if initial is None or len(initial["psf_basis"]) < settings.n_condition:
         fit_descriptor(network, bank)
-    else:
-        network.load_state_dict(initial)
+    if initial is not None:
+        network.load_state_dict(widen_descriptor(initial, network))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def data(psfs: PSFBank, frames: TrainingFrameSettings, seed: int) -> DenseData:
@@ -148,6 +148,36 @@ def train_dense(
         )
     train(task, settings.trainer, folder, n_validation_batches=N_VALIDATION_BATCHES, resume=resume, stop_at=stop_at)
     return network
+
+
+def widen_descriptor(weights: Mapping[str, Tensor], network: DenseNet) -> dict[str, Tensor]:
+    """Fit the weights of a network that is told less of the PSF into one that is told more.
+
+    Parameters
+    ----------
+    weights : mapping of str to Tensor
+        Of a `DenseNet` of the same widths, with a descriptor as long or shorter.
+    network : DenseNet
+        The longer one; its basis must be set. It is not changed.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Weights for `network`: the same answers whatever the further components say, until it is trained.
+    """
+    n, n_new = len(weights["psf_basis"]), network.architecture.n_condition
+    wide = dict(weights)
+    if n == n_new:
+        return wide
+    wide["psf_basis"] = torch.cat([weights["psf_basis"], network.psf_basis[n:]])
+    first = weights["embed.0.weight"]
+    # the last column is for "known"
+    wide["embed.0.weight"] = torch.cat([first[:, :n], first.new_zeros(len(first), n_new - n), first[:, n:]], dim=1)
+    for name in ("describe.2.weight", "describe.2.bias"):
+        mean, log_sd = weights[name].chunk(2)
+        unknown = mean.new_zeros(n_new - n, *mean.shape[1:])
+        wide[name] = torch.cat([mean, unknown, log_sd, unknown])
+    return wide
 
 
 def save_dense_model(

@@ -22,6 +22,8 @@ MAX_OFFSET_PX = 1.5
 SLOPE = 0.1
 EMBEDDING = 64
 DESCRIPTOR_WINDOW_PX = 11
+FAMILY_WINDOW_PX = 21
+FAMILY_AXES = 64
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,8 @@ class DenseNet(nn.Module):
     version = 1
     psf_mean: Tensor
     psf_basis: Tensor
+    root_mean: Tensor
+    root_axes: Tensor
     multiple_px = 4
     """Frame sides must be multiples of this; inference pads."""
 
@@ -170,6 +174,8 @@ class DenseNet(nn.Module):
         self.describe = nn.Sequential(nn.Linear(quarter, EMBEDDING), nn.LeakyReLU(SLOPE), nn.Linear(EMBEDDING, 2 * n))
         self.register_buffer("psf_mean", torch.zeros(DESCRIPTOR_WINDOW_PX**2))
         self.register_buffer("psf_basis", torch.zeros(n, DESCRIPTOR_WINDOW_PX**2))
+        self.register_buffer("root_mean", torch.zeros(FAMILY_WINDOW_PX**2))
+        self.register_buffer("root_axes", torch.zeros(FAMILY_AXES, FAMILY_WINDOW_PX**2))
         for context in (self.before, self.after):
             nn.init.zeros_(context.weight)
         nn.init.normal_(self.head.weight, std=0.01)
@@ -226,6 +232,22 @@ class DenseNet(nn.Module):
         """
         roots = torch.sqrt(torch.clamp(images, min=0.0)).flatten(1)
         return (roots - self.psf_mean) @ self.psf_basis.T
+
+    def family_image(self, coefficients: Tensor) -> Tensor:
+        """Draw a PSF of the training family.
+
+        Parameters
+        ----------
+        coefficients : Tensor
+            Shape (64,): on the principal axes of the family's root images, each about zero mean and unit spread.
+
+        Returns
+        -------
+        Tensor
+            Shape (21, 21): share of the light per camera pixel, the PSF's zero in the centre of the middle pixel.
+        """
+        root = torch.clamp(self.root_mean + coefficients @ self.root_axes, min=0.0)
+        return root.square().reshape(FAMILY_WINDOW_PX, FAMILY_WINDOW_PX)
 
     def code(self, n_frames: int, condition: Tensor | None) -> Tensor:
         """Embed PSF descriptors.

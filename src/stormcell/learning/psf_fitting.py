@@ -1,0 +1,216 @@
+"""The PSF of a movie, fitted to its frames together with the emitters that the dense network finds in them.
+
+The network works best when it is told the PSF, and a single frame says little of it. Here the network lists the
+emitters of many frames without knowing the PSF; then the PSF (principal axes of the root images of the training
+family, about a normal prior), the emitters (about what the network says of them) and a smooth background are fitted
+to the frames; and once more, with a list made knowing the first result. The list is long on purpose: faint or merged
+emitters that are left out would be drawn by the tail of the PSF.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from stormcell.learning.dense_decoding import N_FIELDS, list_components
+from stormcell.networks.dense import DESCRIPTOR_WINDOW_PX, FAMILY_WINDOW_PX, DenseNet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+FEWEST_EMITTERS = 60
+MOST_EMITTERS = 1000
+LIST_PROBABILITY = 0.2
+N_ROUNDS = 2
+ITERATIONS = 25
+MOST_CHI_SQUARE = 12.0
+SIDE_PX = 256
+RIM_PX = 5
+PATCH_PX = 24
+BACKGROUND_BLOCK_PX = 16
+_PIXELS_PER_PASS = 1 << 15
+
+
+def fit_psf(network: DenseNet, frames: NDArray[np.float32], read_variance_e2: NDArray[np.float32]) -> Tensor | None:
+    """Fit the PSF of a movie.
+
+    Parameters
+    ----------
+    network : DenseNet
+        Trained network, on the CPU; it holds the family of PSFs.
+    frames : ndarray
+        Shape (T, Y, X), network electrons, from all over the movie; as many are used as hold 1,000 emitters.
+    read_variance_e2 : ndarray
+        Shape (Y, X), network electrons squared.
+
+    Returns
+    -------
+    Tensor or None
+        PSF descriptor, shape (n_condition,); None where the frames are too small or hold too few emitters to tell.
+    """
+    if min(frames.shape[1:]) < PATCH_PX or not bool(network.root_axes.any()):
+        return None
+    y0, x0 = (max(0, (side - SIDE_PX) // 2) for side in frames.shape[1:])
+    window = (slice(y0, y0 + SIDE_PX), slice(x0, x0 + SIDE_PX))
+    cut = torch.from_numpy(np.ascontiguousarray(frames[:, *window]))
+    variance = torch.from_numpy(np.ascontiguousarray(read_variance_e2[window]))
+    condition, z = None, torch.zeros(len(network.root_axes))
+    for _ in range(N_ROUNDS):
+        scene = _find_emitters(network, cut, variance, condition)
+        if len(scene.frame) < FEWEST_EMITTERS:
+            return None
+        z = _fit(scene, network, z)
+        condition = network.describe_psf(_inner(network.family_image(z)))[0]
+    return condition if condition is not None and bool(torch.isfinite(condition).all()) else None
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Frames, the emitters found in them with what the network is sure of, and the background it saw."""
+
+    frames: Tensor
+    variance: Tensor
+    background: Tensor
+    frame: Tensor
+    x: Tensor
+    y: Tensor
+    log_electrons: Tensor
+    sigma_x: Tensor
+    sigma_y: Tensor
+    sigma_log_electrons: Tensor
+
+
+@torch.no_grad()
+def _find_emitters(network: DenseNet, frames: Tensor, variance: Tensor, condition: Tensor | None) -> _Scene:
+    height, width = frames.shape[1:]
+    pad = (0, -width % DenseNet.multiple_px, 0, -height % DenseNet.multiple_px)
+    padded = F.pad(frames[:, None], pad, mode="replicate")
+    padded_variance = F.pad(variance[None, None], pad, mode="replicate")
+    step = max(1, _PIXELS_PER_PASS // (height * width))
+    rows, index, backgrounds, n_found, n_frames = [], [], [], 0, 0
+    for start in range(0, len(frames), step):
+        block = padded[start : start + step]
+        told = None if condition is None else condition[None].expand(len(block), -1)
+        output, _ = network(block, padded_variance, told)
+        listed, owner = _list(torch.stack(list(output), dim=1)[:, :, :height, :width].contiguous())
+        rows.append(listed)
+        index.append(owner + start)
+        background = (output.background_vst[:, :height, :width] / 2) ** 2 - 0.375 - variance
+        backgrounds.append(background.clamp(min=0.0))
+        n_found, n_frames = n_found + len(listed), start + len(block)
+        if n_found >= MOST_EMITTERS:
+            break
+    fields = torch.cat(rows)
+    return _Scene(
+        frames[:n_frames],
+        variance,
+        torch.cat(backgrounds),
+        torch.cat(index),
+        fields[:, 1],
+        fields[:, 2],
+        fields[:, 5],
+        fields[:, 3],
+        fields[:, 4],
+        fields[:, 6].exp(),
+    )
+
+
+def _list(values: Tensor) -> tuple[Tensor, Tensor]:
+    n_frames, _, height, width = values.shape
+    rows = np.empty((n_frames, height * width // 4 + 16, N_FIELDS), np.float32)
+    n_rows = np.zeros(n_frames, np.int64)
+    list_components(values.numpy(), LIST_PROBABILITY, rows, n_rows)
+    keep = np.arange(rows.shape[1])[None, :] < n_rows[:, None]
+    frame = np.broadcast_to(np.arange(n_frames)[:, None], keep.shape)[keep]
+    return torch.from_numpy(rows[keep]), torch.from_numpy(frame)
+
+
+def _fit(scene: _Scene, network: DenseNet, start: Tensor) -> Tensor:
+    """Fit PSF, emitters and background at once; gives the PSF's coefficients on the family's axes."""
+    draw = _Drawing(scene)
+    n_frames, height, width = scene.frames.shape
+    blocks = [max(1, side // BACKGROUND_BLOCK_PX) for side in (height, width)]
+    z = start.clone().requires_grad_()
+    log_electrons = scene.log_electrons.clone().requires_grad_()
+    shift_x, shift_y = (torch.zeros_like(scene.x).requires_grad_() for _ in range(2))
+    glow = torch.zeros(n_frames, 1, *blocks).requires_grad_()
+
+    def expected() -> Tensor:
+        light = draw(network.family_image(z), shift_x, shift_y, log_electrons)
+        more = F.interpolate(glow, (height, width), mode="bilinear")[:, 0]
+        return light + scene.background + more
+
+    with torch.no_grad():
+        first = expected().clamp(min=0.0)
+        weight = 1.0 / (first + scene.variance + 0.1)
+        # emitters beyond the rim are not in the list, and what is far off is no emitter of this PSF
+        weight[(scene.frames - first) ** 2 * weight > MOST_CHI_SQUARE] = 0.0
+        inside = torch.zeros(height, width)
+        inside[RIM_PX:-RIM_PX, RIM_PX:-RIM_PX] = 1.0
+        weight *= inside
+
+    def loss() -> Tensor:
+        misfit = (weight * (scene.frames - expected()) ** 2).sum()
+        known = ((shift_x / scene.sigma_x) ** 2 + (shift_y / scene.sigma_y) ** 2).sum()
+        known = known + (((log_electrons - scene.log_electrons) / scene.sigma_log_electrons) ** 2).sum()
+        return 0.5 * (misfit + known + (z**2).sum())
+
+    _minimise(loss, [z, log_electrons, shift_x, shift_y, glow])
+    return z.detach()
+
+
+def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
+    optimiser = torch.optim.LBFGS(
+        parameters, max_iter=ITERATIONS, history_size=ITERATIONS, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    optimiser.step(closure)
+
+
+class _Drawing:
+    """Draws every emitter of a scene with one PSF image, shifted by the phases of its Fourier transform."""
+
+    def __init__(self, scene: _Scene) -> None:
+        self._shape = scene.frames.shape
+        pixel_x, pixel_y = scene.x.floor(), scene.y.floor()
+        self._x, self._y = scene.x - pixel_x - 0.5, scene.y - pixel_y - 0.5
+        # patches may reach over the rim of a frame: frames are drawn with a margin
+        n_frames, height, width = self._shape
+        self._padded = (n_frames, height + 2 * PATCH_PX, width + 2 * PATCH_PX)
+        along = torch.arange(PATCH_PX) + PATCH_PX // 2
+        rows = (pixel_y.long()[:, None] + along).clamp(0, self._padded[1] - 1)
+        columns = (pixel_x.long()[:, None] + along).clamp(0, self._padded[2] - 1)
+        place = (scene.frame[:, None] * self._padded[1] + rows)[:, :, None] * self._padded[2]
+        self._place = (place + columns[:, None, :]).flatten()
+        self._ky = -2j * math.pi * torch.fft.fftfreq(PATCH_PX)
+        self._kx = -2j * math.pi * torch.fft.rfftfreq(PATCH_PX)
+
+    def __call__(self, image: Tensor, shift_x: Tensor, shift_y: Tensor, log_electrons: Tensor) -> Tensor:
+        border = PATCH_PX // 2 - FAMILY_WINDOW_PX // 2
+        rest = PATCH_PX - FAMILY_WINDOW_PX - border
+        transform = torch.fft.rfft2(F.pad(image, (border, rest, border, rest)))
+        turn_y = torch.exp(self._ky * (self._y + shift_y)[:, None]) * log_electrons.exp()[:, None]
+        turn_x = torch.exp(self._kx * (self._x + shift_x)[:, None])
+        patches = torch.fft.irfft2(transform * turn_y[:, :, None] * turn_x[:, None, :], s=(PATCH_PX, PATCH_PX))
+        drawn = torch.zeros(math.prod(self._padded)).index_add(0, self._place, patches.flatten())
+        margin = slice(PATCH_PX, -PATCH_PX)
+        return drawn.reshape(self._padded)[:, margin, margin]
+
+
+def _inner(image: Tensor) -> Tensor:
+    rim = (FAMILY_WINDOW_PX - DESCRIPTOR_WINDOW_PX) // 2
+    return image[None, rim:-rim, rim:-rim]
