@@ -51,6 +51,29 @@ def open_stack(movie: PathLike | FrameStack | np.ndarray[Any, Any], settings: Mo
         from stormcell.io.movies import open_movie
 
         stack = open_movie(movie)
+    return cut_stack(stack, settings)
+
+
+def cut_stack(stack: FrameStack, settings: MovieSettings) -> FrameStack:
+    """Show only the part of a movie that the settings ask for.
+
+    Parameters
+    ----------
+    stack : FrameStack
+        The movie.
+    settings : MovieSettings
+        `frames` and `roi` choose the part.
+
+    Returns
+    -------
+    FrameStack
+        Lazily readable.
+
+    Raises
+    ------
+    InputError
+        The part lies outside the movie.
+    """
     if settings.frames is not None:
         stack = stack.frames(*parse_range(settings.frames, "a:b"))
     if settings.roi is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stormcell.errors import InputError
 from stormcell.workflows.camera import resolve_movie
 from stormcell.workflows.opening import PathLike, open_stack
 from stormcell.workflows.options import build_settings
@@ -65,6 +66,9 @@ def run(
     if output is not None:
         prepare_run_folder(output, overwrite)
     watch = Stopwatch()
+    if wanted.follow:
+        movie, wanted = _followed(movie, wanted, output, progress), wanted.replace(follow=False)
+        watch.lap("follow")
     stack = open_stack(movie, wanted)
     context = resolve_movie(stack, wanted)
     watch.lap("camera")
@@ -78,3 +82,18 @@ def run(
         return result
     begin_stage(progress, "Writing")
     return write_run(result, wanted, inputs, Path(output), watch)
+
+
+def _followed(
+    movie: PathLike | FrameStack | np.ndarray[Any, Any],
+    settings: RunVerbSettings,
+    output: PathLike | None,
+    progress: Progress | None,
+) -> FrameStack:
+    """Wait for the end of a movie that is being written; what can be cut comes whole, the run cuts it."""
+    if not isinstance(movie, str | Path):
+        msg = "expected a file or a folder to follow, got frames in memory; leave --follow out"
+        raise InputError(msg)
+    from stormcell.workflows.follow import follow
+
+    return follow(movie, settings, output, progress)

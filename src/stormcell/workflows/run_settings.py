@@ -50,6 +50,13 @@ class RunVerbSettings(LocalizeVerbSettings):
     widefield_pixel_size_nm: Annotated[float, Field(gt=0, le=100_000)] | None = None
     """Pixel of that image [nm], where the file does not say."""
 
+    follow: bool = False
+    """Follow the movie, a file or a folder of files, while it is written: live.html in the output folder shows a
+    picture that refreshes and the frames still needed; when no more frames come the whole movie is run as usual."""
+
+    follow_idle_s: Annotated[float, Field(gt=0, le=86_400)] = 10.0
+    """With follow: the movie has ended when no frame came for so long [s]."""
+
     densify: bool = False
     """Also draw the picture that a longer acquisition would have given."""
 

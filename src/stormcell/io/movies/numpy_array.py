@@ -43,7 +43,7 @@ def open_npy(path: Path) -> FrameStack:
     FormatError
         The array is not numeric, has other axes, has an empty axis, or the file is truncated.
     """
-    shape, is_fortran, dtype, offset = _header(path)
+    shape, is_fortran, dtype, offset = npy_header(path)
     check_pixel_type(dtype, path)
     if len(shape) == 2:
         shape = (1, *shape)
@@ -74,8 +74,24 @@ def open_npy(path: Path) -> FrameStack:
     )
 
 
-def _header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Read shape, order, type and where the data start; the header is a literal that is never evaluated as code."""
+def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Read the header of a NumPy array: a literal that is never evaluated as code.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    tuple
+        Shape, whether column-major, type, and the byte at which the data start.
+
+    Raises
+    ------
+    FormatError
+        The header is damaged.
+    """
     with path.open("rb") as file:
         start = file.read(len(_MAGIC) + 2)
         field = _LENGTH_FIELDS.get(start[len(_MAGIC)] if len(start) > len(_MAGIC) else 0, "<I")
@@ -92,6 +108,23 @@ def _header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
             reason = " ".join(str(error).split())
             msg = f"expected a NumPy array in {path}, but its header is damaged ({reason:.120}); save it again"
             raise FormatError(msg) from None
+
+
+def is_npy(path: Path) -> bool:
+    """Tell whether a file is a NumPy array.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    bool
+        By its first bytes.
+    """
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
 
 
 NPY = MovieFormat("NumPy array", lambda _path, head: head.startswith(_MAGIC), open_npy)
