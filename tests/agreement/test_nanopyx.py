@@ -53,6 +53,8 @@ def ask(code: str, folder, **arrays):
     np.savez(folder / "arrays.npz", **arrays)
     done = subprocess.run(
         [interpreter, "-c", code, str(folder / "arrays.npz")],
+        # On a busy machine threads that spin while they wait make NanoPyx hundreds of times slower.
+        env=os.environ | {"OMP_WAIT_POLICY": "passive"},
         capture_output=True,
         text=True,
         timeout=600,

@@ -172,7 +172,7 @@ def judged_share(scene, artefacts, suppressed):
         own = integrate(points, SIZE_NM, pixels.shape, 20.0)
         core = own > 0.1 * own.max()
         denied[kind].append(own[core & contradicted].sum() / own[core].sum())
-        if kind == "filament":
+        if kind != "speck":  # filaments of 700 nm and more, bridges of 500 nm
             free.append(pixels[core & measured].sum() < 0.5 * pixels[core].sum())
     left = suppressed.pixels / np.maximum(pixels, 1e-9)
     return {
