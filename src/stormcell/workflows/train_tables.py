@@ -90,8 +90,7 @@ def own_fields(request: TablesRequest) -> tuple[EventField, ...]:
 
 
 def _field(path: Path, request: TablesRequest, label: int) -> EventField:
-    from stormcell.learning.annapalm_pairs import EventField
-    from stormcell.localization.linking import LinkSettings, on_times
+    from stormcell.localization.linking import LinkSettings
 
     table = open_table(path, request.pixel_size_nm)
     if "frame" not in table:
@@ -102,6 +101,36 @@ def _field(path: Path, request: TablesRequest, label: int) -> EventField:
     if events.n_rows < _FEWEST_EVENTS:
         msg = f"{events.n_rows} independent events are too few to learn from (at least {_FEWEST_EVENTS})"
         raise InputError(msg)
+    return field_of_events(path, request, events, label)
+
+
+def field_of_events(path: Path, request: TablesRequest, events: Localizations, label: int) -> EventField:
+    """Make a field to learn from of independent events.
+
+    Parameters
+    ----------
+    path : Path
+        Their table; its name finds the wide-field image.
+    request : TablesRequest
+        Where wide-field images lie.
+    events : Localizations
+        Linked, with frames.
+    label : int
+        Index of the structure among the labels the network knows.
+
+    Returns
+    -------
+    EventField
+        From the field's corner.
+
+    Warns
+    -----
+    DataQualityWarning
+        The events are sparse.
+    """
+    from stormcell.learning.annapalm_pairs import EventField
+    from stormcell.localization.linking import on_times
+
     given = _laid_over(path, request, events)
     density = given.events_per_um2 or 0.0
     if density < _SPARSE_PER_UM2:
