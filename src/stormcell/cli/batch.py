@@ -38,6 +38,7 @@ def act(call: Call) -> Answer:
 VERB = Verb(
     act,
     uses_device=True,
+    fetches=False,
     settings=BatchVerbSettings,
     arguments=(Argument("inputs", "A folder, a glob in quotes, or a CSV manifest with a column input."),),
     output="Folder for the results; the same call with the same folder continues an interrupted batch.",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stormcell.cli.answers import Answer, show_answer
+from stormcell.cli.places import local_places, place, renamed
 from stormcell.cli.progress import ProgressBar, progress_bar
 from stormcell.cli.session import SESSION_FIELDS, Session, session_parameters
 from stormcell.cli.settings_options import flag, given_options, in_flags, settings_parameters
@@ -85,6 +86,8 @@ class Verb:
     """Help of the -o option; None for verbs that write nothing."""
     uses_device: bool = False
     """Whether --device makes a difference."""
+    fetches: bool = True
+    """Whether inputs at URLs are fetched and an output is sent; a verb without does it itself."""
 
 
 def make_command(name: str, verb: Verb) -> Callable[..., None]:
@@ -142,9 +145,13 @@ def _act(verb: Verb, values: dict[str, Any], session: Session) -> tuple[Answer, 
     options = given_options(verb.settings, values) if verb.settings else {}
     names = [argument.name for argument in verb.arguments] + [extra.name for extra in verb.extras]
     arguments = {name: values[name] for name in names}
-    with warnings.catch_warnings(record=True) as caught, progress_bar(session.quiet or session.as_json) as bar:
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        progress_bar(session.quiet or session.as_json) as bar,
+        local_places(verb, arguments, values.get("output"), session.overwrite) as (places, output, moved),
+    ):
         warnings.simplefilter("always")
-        answer = verb.act(Call(arguments, options, values.get("output"), session, bar))
+        answer = renamed(verb.act(Call(places, options, output, session, bar)), moved)
     return answer, list(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, StormcellWarning)))
 
 
@@ -163,6 +170,7 @@ def _own_parameters(verb: Verb) -> list[inspect.Parameter]:
 
 
 def _path_parameter(name: str, shown: Any, is_required: bool) -> inspect.Parameter:
+    shown.parser = place  # a path would lose a slash of a URL
     annotation = Annotated[Path, shown] if is_required else Annotated[Path | None, shown]
     default = inspect.Parameter.empty if is_required else None
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pydantic import Field, PositiveInt
 from stormcell.errors import InputError
 from stormcell.settings import Settings
 from stormcell.workflows.batch_cluster import open_client, share_threads
+from stormcell.workflows.batch_dataset import add_field
 from stormcell.workflows.batch_items import BatchItem, find_items, parse_options
 from stormcell.workflows.batch_journal import finished, locked, note
 from stormcell.workflows.batch_summary import write_summary
@@ -22,6 +24,7 @@ from stormcell.workflows.batch_watch import Watcher
 from stormcell.workflows.batch_worker import PART_PREFIX, input_mark, process
 from stormcell.workflows.options import build_settings
 from stormcell.workflows.progress import begin_stage
+from stormcell.workflows.remote import is_url, send
 
 if TYPE_CHECKING:
     from stormcell.workflows.opening import PathLike
@@ -59,6 +62,10 @@ class BatchVerbSettings(Settings):
 
     idle_s: Annotated[float, Field(gt=0)] | None = None
     """With watch: end when no file came for so long [s]; without it Ctrl-C ends."""
+
+    results_url: str | None = None
+    """Send each finished result folder to this place too (s3://..., gs://..., any that fsspec knows); here stay what
+    resuming needs and the tables of the dataset."""
 
     fail_fast: bool = False
     """Stop at the first input that failed twice."""
@@ -138,6 +145,9 @@ def batch(
         raise InputError(msg)
     for told in {repr(sorted(item.options.items())): item.options for item in items}.values() or [common]:
         check_options(wanted.verb, told)
+    if wanted.watch and is_url(source):
+        msg = f"expected a folder of this machine to watch, got {source}; leave --watch out"
+        raise InputError(msg)
     folder = Path(output)
     with locked(folder):
         for left in folder.glob(f"{PART_PREFIX}*"):
@@ -150,6 +160,11 @@ def batch(
                     work.go(client, begin_stage(progress, "Inputs"))
         finally:
             outputs = write_summary(folder, list(work.outcomes.values()), len(work.known))
+        if wanted.results_url is not None:
+            with tempfile.TemporaryDirectory() as aside:
+                for path in outputs:
+                    shutil.copy2(path, aside)
+                send(Path(aside), wanted.results_url)
     failed = sum("error" in outcome for outcome in work.outcomes.values())
     return BatchResult(tuple(work.outcomes.values()), failed, outputs)
 
@@ -178,6 +193,7 @@ class _Work:
             if not self._is_same(past, item):
                 msg = f"{self.folder / item.name} was made in another way; pass --overwrite or name another folder"
                 raise InputError(msg)
+            add_field(self.folder, item.name)
             self.outcomes[item.name] = past
 
     def _is_same(self, past: dict[str, Any], item: BatchItem) -> bool:
@@ -200,7 +216,7 @@ class _Work:
             # A short queue at each worker keeps it busy; a long one would only fill the scheduler.
             while self.waiting and len(running) < 2 * max(1, len(client.nthreads())) + 2:
                 item, attempt = self.waiting.popleft()
-                call = (wanted.verb, item, str(self.folder), threads, self.overwrite)
+                call = (wanted.verb, item, str(self.folder), threads, self.overwrite, wanted.results_url)
                 running[client.submit(process, *call, pure=False)] = (item, attempt)
             done = _first_done(wait, list(running))
             for future in done:
@@ -236,6 +252,7 @@ class _Work:
                 raise InputError(msg)
             return
         self.outcomes[item.name] = finished(self.folder, item.name) or outcome
+        add_field(self.folder, item.name)
         note(self.folder, item=item.name, state="done", attempt=attempt)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from stormcell.errors import InputError
+from stormcell.workflows.remote import is_url, list_url
 
 _INPUT_COLUMN = "input"
 
@@ -40,8 +41,8 @@ def find_items(source: str, options: dict[str, Any]) -> list[BatchItem]:
     Parameters
     ----------
     source : str
-        A folder (all visible files and Zarr stores in it), a glob, or a CSV manifest with a column `input`; its other
-        columns are options of the verb, an empty cell keeps the option of the whole batch.
+        A folder (all visible files and Zarr stores in it) or a glob, also at a URL, or a CSV manifest with a column
+        `input`; its other columns are options of the verb, an empty cell keeps the option of the whole batch.
     options : dict of str to object
         Options of the verb for all inputs.
 
@@ -55,14 +56,17 @@ def find_items(source: str, options: dict[str, Any]) -> list[BatchItem]:
     InputError
         Nothing is there, or the manifest has no column `input`.
     """
+    if is_url(source) and not source.lower().endswith(".csv"):
+        folder = source.partition("*")[0].rpartition("/")[0] if "*" in source else source
+        return _named([(url, options) for url in list_url(source)], folder)
     place = Path(source)
     if place.suffix.lower() == ".csv" and place.is_file():
-        return _named(_manifest_rows(place, options), place.parent)
+        return _named(_manifest_rows(place, options), str(place.parent))
     if place.is_dir() and not _is_store(place):
         paths = [str(path) for path in sorted(place.iterdir()) if _is_input(path)]
-        return _named([(path, options) for path in paths], place)
+        return _named([(path, options) for path in paths], str(place))
     paths = sorted(path for path in glob.glob(source, recursive=True) if _is_input(Path(path)))
-    return _named([(path, options) for path in paths], _fixed_folder(source))
+    return _named([(path, options) for path in paths], str(_fixed_folder(source)))
 
 
 def parse_options(text: str | None) -> dict[str, Any]:
@@ -105,7 +109,8 @@ def _manifest_rows(path: Path, options: dict[str, Any]) -> list[tuple[str, dict[
                 key: yaml.safe_load(value) for key, value in row.items() if key and key != _INPUT_COLUMN and value
             }
             # A manifest travels with its files: their places are told from where it lies.
-            rows.append((str(path.parent / row[_INPUT_COLUMN]), {**options, **given}))
+            told = row[_INPUT_COLUMN]
+            rows.append((told if is_url(told) else str(path.parent / told), {**options, **given}))
     return rows
 
 
@@ -124,7 +129,7 @@ def _fixed_folder(pattern: str) -> Path:
     return Path(*parts[:fixed]) if fixed else Path()
 
 
-def _named(rows: list[tuple[str, dict[str, Any]]], folder: Path) -> list[BatchItem]:
+def _named(rows: list[tuple[str, dict[str, Any]]], folder: str) -> list[BatchItem]:
     """Name inputs by where they lie, so that a file that comes later changes no name."""
     names: dict[str, int] = {}
     items = []

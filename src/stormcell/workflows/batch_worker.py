@@ -18,6 +18,7 @@ from stormcell.errors import InputError, StormcellWarning
 from stormcell.io.writing import make_folder
 from stormcell.workflows.batch_journal import OUTCOME_FILE
 from stormcell.workflows.batch_verbs import BATCH_VERBS
+from stormcell.workflows.remote import send
 from stormcell.workflows.threads import limit_threads
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ PART_PREFIX = ".part-"
 _THUMBNAIL_PX = 96
 
 
-def process(verb: str, item: BatchItem, folder: str, threads: int, replace: bool = False) -> dict[str, Any]:
+def process(
+    verb: str, item: BatchItem, folder: str, threads: int, replace: bool = False, results_url: str | None = None
+) -> dict[str, Any]:
     """Do the verb for one input.
 
     Parameters
@@ -42,6 +45,8 @@ def process(verb: str, item: BatchItem, folder: str, threads: int, replace: bool
         Threads this worker may use.
     replace : bool
         Whether an earlier result of this input is replaced.
+    results_url : str, optional
+        Where the result folder is sent; here remain its table and outcome.json.
 
     Returns
     -------
@@ -58,6 +63,8 @@ def process(verb: str, item: BatchItem, folder: str, threads: int, replace: bool
         outcome |= _run(verb, item, part)
         outcome["seconds"] = round(time.perf_counter() - begin, 3)
         (part / OUTCOME_FILE).write_text(json.dumps(outcome, allow_nan=False), encoding="utf-8")
+        if results_url is not None:
+            _send(part, f"{results_url.rstrip('/')}/{item.name}")
         _put(part, Path(folder) / item.name, replace)
     except InputError as error:
         return {**outcome, "error": " ".join(str(error).split())}
@@ -91,6 +98,17 @@ def input_mark(source: str) -> dict[str, Any]:
         told = path.stat()
         mark |= {"n_bytes": told.st_size, "changed_ns": told.st_mtime_ns}
     return mark
+
+
+def _send(part: Path, url: str) -> None:
+    """Send a result; outcome.json goes last, and here remain what resuming needs and the table of the dataset."""
+    send(part, url, last=OUTCOME_FILE)
+    kept = {OUTCOME_FILE, "localizations.parquet"}
+    for path in part.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in kept:
+            path.unlink()
 
 
 def _put(part: Path, target: Path, replace: bool) -> None:

@@ -24,6 +24,7 @@ from stormcell.workflows.options import build_settings
 from stormcell.workflows.outputs import prepare_folder
 from stormcell.workflows.progress import begin_stage
 from stormcell.workflows.records import collect_warnings, make_record
+from stormcell.workflows.remote import with_remote_places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,6 +73,7 @@ class CheckResult:
         return found
 
 
+@with_remote_places
 def check(
     image: PathLike | SRImage | Localizations | Sequence[SRImage],
     widefield: PathLike | SRImage | None = None,

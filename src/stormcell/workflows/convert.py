@@ -17,6 +17,7 @@ from stormcell.workflows.options import build_settings
 from stormcell.workflows.outputs import prepare_image, prepare_table
 from stormcell.workflows.progress import begin_stage
 from stormcell.workflows.read import Kind, kind_of, read
+from stormcell.workflows.remote import with_remote_places
 from stormcell.workflows.write import write
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Conversion:
     n_items: int
 
 
+@with_remote_places
 def convert(
     source: PathLike,
     output: PathLike,

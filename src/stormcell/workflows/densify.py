@@ -26,6 +26,7 @@ from stormcell.workflows.options import build_settings
 from stormcell.workflows.outputs import prepare_image
 from stormcell.workflows.progress import begin_stage
 from stormcell.workflows.records import collect_warnings, make_record
+from stormcell.workflows.remote import with_remote_places
 from stormcell.workflows.write import write
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Densified:
         return self.judged.support
 
 
+@with_remote_places
 def densify(
     source: PathLike | Localizations | SRImage,
     settings: DensifyVerbSettings | None = None,

@@ -12,6 +12,7 @@ from stormcell.workflows.options import build_settings
 from stormcell.workflows.outputs import prepare_table, stem
 from stormcell.workflows.progress import begin_stage
 from stormcell.workflows.records import collect_warnings, make_record
+from stormcell.workflows.remote import with_remote_places
 from stormcell.workflows.table_settings import TableSettings
 from stormcell.workflows.write import write
 
@@ -47,6 +48,7 @@ class DriftResult:
     outputs: tuple[Path, ...] = ()
 
 
+@with_remote_places
 def drift(
     table: PathLike | Localizations,
     settings: DriftVerbSettings | None = None,

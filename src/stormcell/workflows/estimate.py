@@ -16,6 +16,7 @@ from stormcell.workflows.opening import PathLike, fingerprint, open_stack
 from stormcell.workflows.options import build_settings
 from stormcell.workflows.progress import begin_stage
 from stormcell.workflows.records import collect_warnings, make_record
+from stormcell.workflows.remote import with_remote_places
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +73,7 @@ class EstimateResult:
         return next(quantity for quantity in self.quantities if quantity.name == name)
 
 
+@with_remote_places
 def estimate(
     movie: PathLike | FrameStack | np.ndarray[Any, Any],
     settings: EstimateVerbSettings | None = None,

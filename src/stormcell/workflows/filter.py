@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stormcell.workflows.options import build_settings
+from stormcell.workflows.remote import with_remote_places
 from stormcell.workflows.table_settings import TableSettings
 from stormcell.workflows.tables import table_verb
 
@@ -20,6 +21,7 @@ class FilterVerbSettings(TableSettings):
     """Condition over columns, for example "photons > 500 and uncertainty_x_nm < 20"."""
 
 
+@with_remote_places
 def filter(  # noqa: A001 - the verb's name
     table: PathLike | Localizations,
     settings: FilterVerbSettings | None = None,

@@ -12,6 +12,7 @@ from stormcell.data.frame_stack import FrameStack
 from stormcell.data.localizations import Localizations
 from stormcell.workflows.options import build_settings
 from stormcell.workflows.read import Kind, kind_of, read
+from stormcell.workflows.remote import with_remote_places
 from stormcell.workflows.table_settings import TableSettings
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class FileInfo:
     provenance: Provenance | None = None
 
 
+@with_remote_places
 def info(path: PathLike, settings: TableSettings | None = None, **options: Any) -> FileInfo:
     """Say what is inside a file.
 

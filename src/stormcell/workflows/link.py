@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stormcell.localization.linking import LinkSettings
 from stormcell.workflows.options import build_settings
+from stormcell.workflows.remote import with_remote_places
 from stormcell.workflows.table_settings import TableSettings
 from stormcell.workflows.tables import table_verb
 
@@ -21,6 +22,7 @@ class LinkVerbSettings(TableSettings):
     """How far apart in space and time rows of one burst may lie."""
 
 
+@with_remote_places
 def link(
     table: PathLike | Localizations,
     settings: LinkVerbSettings | None = None,

@@ -20,6 +20,7 @@ from stormcell.workflows.options import build_settings
 from stormcell.workflows.outputs import prepare_table
 from stormcell.workflows.progress import begin_stage
 from stormcell.workflows.records import collect_warnings, make_record
+from stormcell.workflows.remote import with_remote_places
 from stormcell.workflows.survey import Survey
 from stormcell.workflows.write import write
 
@@ -65,6 +66,7 @@ class LocalizeVerbSettings(MovieSettings):
         return self.method
 
 
+@with_remote_places
 def localize(
     movie: PathLike | FrameStack | np.ndarray[Any, Any],
     settings: LocalizeVerbSettings | None = None,

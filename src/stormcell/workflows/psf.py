@@ -17,6 +17,7 @@ from stormcell.workflows.opening import PathLike, fingerprint, open_stack
 from stormcell.workflows.options import build_settings
 from stormcell.workflows.progress import begin_stage
 from stormcell.workflows.records import collect_warnings, make_record
+from stormcell.workflows.remote import with_remote_places
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,6 +83,7 @@ class PsfResult:
     output: Path | None = None
 
 
+@with_remote_places
 def psf(
     movie: PathLike | FrameStack | np.ndarray[Any, Any],
     settings: PsfVerbSettings | None = None,

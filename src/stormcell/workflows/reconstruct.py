@@ -17,6 +17,7 @@ from stormcell.workflows.options import build_settings
 from stormcell.workflows.outputs import prepare_image, prepare_table
 from stormcell.workflows.progress import begin_stage
 from stormcell.workflows.records import collect_warnings, make_record
+from stormcell.workflows.remote import with_remote_places
 from stormcell.workflows.survey import Survey
 from stormcell.workflows.write import write
 
@@ -62,6 +63,7 @@ class Reconstruction:
     table: Localizations
 
 
+@with_remote_places
 def reconstruct(
     movie: PathLike | FrameStack | np.ndarray[Any, Any],
     settings: ReconstructVerbSettings | None = None,

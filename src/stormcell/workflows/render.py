@@ -12,6 +12,7 @@ from stormcell.workflows.opening import PathLike, fingerprint, open_table
 from stormcell.workflows.options import build_settings
 from stormcell.workflows.outputs import prepare_image
 from stormcell.workflows.records import collect_warnings, make_record
+from stormcell.workflows.remote import with_remote_places
 from stormcell.workflows.table_settings import TableSettings
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class RenderVerbSettings(TableSettings):
     """Details of the drawing."""
 
 
+@with_remote_places
 def render(
     table: PathLike | Localizations,
     settings: RenderVerbSettings | None = None,

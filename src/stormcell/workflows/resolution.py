@@ -18,6 +18,7 @@ from stormcell.workflows.checking import linked_events
 from stormcell.workflows.opening import PathLike, fingerprint
 from stormcell.workflows.options import build_settings
 from stormcell.workflows.records import collect_warnings, make_record
+from stormcell.workflows.remote import with_remote_places
 from stormcell.workflows.table_settings import TableSettings
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class ResolutionResult:
     provenance: Provenance | None = None
 
 
+@with_remote_places
 def resolution(
     source: PathLike | SRImage | Localizations | Sequence[SRImage],
     settings: ResolutionVerbSettings | None = None,

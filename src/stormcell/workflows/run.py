@@ -11,6 +11,7 @@ from stormcell.workflows.opening import PathLike, open_stack
 from stormcell.workflows.options import build_settings
 from stormcell.workflows.progress import begin_stage
 from stormcell.workflows.records import collect_warnings, make_record
+from stormcell.workflows.remote import with_remote_places
 from stormcell.workflows.run_analysis import analyse
 from stormcell.workflows.run_outputs import prepare_run_folder, run_inputs, write_run
 from stormcell.workflows.run_result import RunResult, with_record
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from stormcell.workflows.progress import Progress
 
 
+@with_remote_places
 def run(
     movie: PathLike | FrameStack | np.ndarray[Any, Any],
     settings: RunVerbSettings | None = None,
