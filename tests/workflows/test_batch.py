@@ -18,6 +18,7 @@ import stormcell as sc
 from stormcell.errors import InputError, OutputError
 from stormcell.io.tables import read_table
 from stormcell.workflows.batch_cluster import share_threads
+from stormcell.workflows.batch_dataset import DATASET_FOLDER
 from stormcell.workflows.batch_items import find_items
 from stormcell.workflows.batch_journal import locked
 from stormcell.workflows.batch_verbs import known_options
@@ -109,7 +110,24 @@ def test_results_made_otherwise_are_refused_or_replaced(plate: Path, tmp_path: P
     assert first.stat().st_mtime_ns == before[0]  # up to date
     assert second.stat().st_mtime_ns != before[1]
     assert read_table(second).n_frames == 10
-    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == ["field0.npy", "field1.npy"]
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == [
+        "field0.npy",
+        "field1.npy",
+        DATASET_FOLDER,
+    ]
+    assert read_table(out / DATASET_FOLDER / "field=field1.npy" / "localizations.parquet").n_frames == 10
+
+
+def test_a_dry_run_says_what_would_be_done(plate: Path, tmp_path: Path) -> None:
+    given = {"output": tmp_path / "out", "verb": "localize", "verb_options": _TEXT, "dry_run": True}
+    assert sc.batch(plate, workers=2, threads=8, **given).plan[1] == "2 workers of 4 threads on this machine"
+    pytest.importorskip("dask_jobqueue")
+    (tmp_path / "slurm.yaml").write_text("cores: 2\nmemory: 8GB\nqueue: standard\nwalltime: '02:00:00'\njobs: 20\n")
+    todo, script = sc.batch(plate, cluster=f"slurm:{tmp_path / 'slurm.yaml'}", **given).plan
+    assert todo.startswith("localize of 6 inputs (field0.npy, field1.npy, field2.npy, ...), 0 of them finished")
+    assert "#SBATCH -t 02:00:00" in script
+    assert "--nthreads 1" in script
+    assert not (tmp_path / "out").exists()
 
 
 def test_threads_are_shared_among_workers() -> None:

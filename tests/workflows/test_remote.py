@@ -118,7 +118,7 @@ def test_the_tables_of_a_batch_are_one_dataset(movie: Path, tmp_path: Path) -> N
         counts[name] = sc.localize(movie, output=tmp_path / "out" / name / "localizations.parquet", **_OPTIONS).n_rows
         for _ in range(2):
             add_field(tmp_path / "out", name)
-    rows = ds.dataset(tmp_path / "out" / "localizations", partitioning="hive").to_table().to_pandas()
+    rows = ds.dataset(tmp_path / "out" / "localizations.dataset", partitioning="hive").to_table().to_pandas()
     assert rows.groupby("field", observed=True).size().to_dict() == counts
     assert not list((tmp_path / "out").rglob(".part*"))
 

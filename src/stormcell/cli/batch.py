@@ -27,6 +27,8 @@ def act(call: Call) -> Answer:
     session = call.session
     options = {**call.network_options(), "seed": session.seed, "threads": session.threads}
     done = batch(source, output=folder, overwrite=session.overwrite, progress=call.progress, **options)
+    if done.plan:
+        return Answer(sentences=done.plan, result={"plan": done.plan})
     total = len(done.outcomes)
     return Answer(
         sentences=(f"{total - done.n_failed:,} of {total:,} inputs done, {done.n_failed:,} failed.",),

@@ -14,7 +14,7 @@ from pydantic import Field, PositiveInt
 
 from stormcell.errors import InputError
 from stormcell.settings import Settings
-from stormcell.workflows.batch_cluster import open_client, share_threads
+from stormcell.workflows.batch_cluster import job_script, open_client, share_threads
 from stormcell.workflows.batch_dataset import add_field
 from stormcell.workflows.batch_items import BatchItem, find_items, parse_options
 from stormcell.workflows.batch_journal import finished, locked, note
@@ -63,6 +63,9 @@ class BatchVerbSettings(Settings):
     idle_s: Annotated[float, Field(gt=0)] | None = None
     """With watch: end when no file came for so long [s]; without it Ctrl-C ends."""
 
+    dry_run: bool = False
+    """Only say what would be done: which inputs, which workers, and for Slurm the script of a job."""
+
     results_url: str | None = None
     """Send each finished result folder to this place too (s3://..., gs://..., any that fsspec knows); here stay what
     resuming needs and the tables of the dataset."""
@@ -92,11 +95,14 @@ class BatchResult:
         Inputs that failed twice.
     outputs : tuple of Path
         summary.parquet and summary.html.
+    plan : tuple of str
+        What would be done, with `dry_run`.
     """
 
     outcomes: tuple[dict[str, Any], ...]
     n_failed: int
     outputs: tuple[Path, ...]
+    plan: tuple[str, ...] = ()
 
 
 def batch(
@@ -149,6 +155,8 @@ def batch(
         msg = f"expected a folder of this machine to watch, got {source}; leave --watch out"
         raise InputError(msg)
     folder = Path(output)
+    if wanted.dry_run:
+        return BatchResult((), 0, (), _plan(wanted, items, folder))
     with locked(folder):
         for left in folder.glob(f"{PART_PREFIX}*"):
             shutil.rmtree(left, ignore_errors=True)
@@ -167,6 +175,18 @@ def batch(
                 send(Path(aside), wanted.results_url)
     failed = sum("error" in outcome for outcome in work.outcomes.values())
     return BatchResult(tuple(work.outcomes.values()), failed, outputs)
+
+
+def _plan(wanted: BatchVerbSettings, items: list[BatchItem], folder: Path) -> tuple[str, ...]:
+    done = sum(finished(folder, item.name) is not None for item in items)
+    first = ", ".join(item.name for item in items[:3]) + (", ..." if len(items) > 3 else "")
+    todo = f"{wanted.verb} of {len(items):,} inputs ({first}), {done:,} of them finished, into {folder}"
+    if wanted.cluster is None:
+        workers, threads = share_threads(wanted.workers, wanted.threads)
+        return todo, f"{workers} workers of {threads} threads on this machine"
+    if wanted.cluster.startswith("slurm:"):
+        return todo, job_script(wanted.cluster)
+    return todo, f"workers of {wanted.cluster}"
 
 
 @dataclass

@@ -108,7 +108,31 @@ def _connect(address: str) -> Any:
         raise InputError(msg) from None
 
 
+def job_script(cluster: str) -> str:
+    """Write the script that would be sent to Slurm, without sending it.
+
+    Parameters
+    ----------
+    cluster : str
+        `slurm:config.yaml`.
+
+    Returns
+    -------
+    str
+        The script of one job.
+    """
+    made, _ = _slurm_cluster(cluster.removeprefix("slurm:"))
+    with made:
+        return str(made.job_script())
+
+
 def _slurm(config: str, workers: int | None) -> Any:
+    cluster, jobs = _slurm_cluster(config)
+    cluster.scale(jobs=workers or jobs)
+    return cluster
+
+
+def _slurm_cluster(config: str) -> tuple[Any, int]:
     try:
         from dask_jobqueue import SLURMCluster
     except ImportError:
@@ -119,6 +143,8 @@ def _slurm(config: str, workers: int | None) -> Any:
     values = dict(read_yaml(config))
     jobs = int(values.pop("jobs", 1))
     values.setdefault("processes", values.get("cores", 1))  # a worker with two threads would do two inputs at once
-    cluster = SLURMCluster(**values)
-    cluster.scale(jobs=workers or jobs)
-    return cluster
+    try:
+        return SLURMCluster(**values), jobs
+    except (TypeError, ValueError) as error:
+        msg = f"expected options of dask_jobqueue.SLURMCluster in {config}, got {', '.join(values)} ({error})"
+        raise InputError(msg) from None

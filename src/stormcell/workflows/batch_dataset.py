@@ -13,7 +13,7 @@ from stormcell.errors import OutputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-DATASET_FOLDER = "localizations"
+DATASET_FOLDER = "localizations.dataset"
 """In it lies field=NAME/localizations.parquet for each input."""
 _TABLE = "localizations.parquet"
 
