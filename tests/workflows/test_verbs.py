@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import stormcell as sc
-from stormcell.errors import FormatError, InputError, OutputError, StormcellWarning
+from stormcell.errors import DataQualityWarning, FormatError, InputError, OutputError, StormcellWarning
 from stormcell.io.tables import read_table
 
 if TYPE_CHECKING:
@@ -148,6 +148,15 @@ def test_evaluate_of_the_truth_itself_is_perfect(scene: dict[str, Path], tmp_pat
     assert (tmp_path / "scores.png").exists()
     with pytest.raises(OutputError, match=r"ending in \.json"):
         sc.evaluate(scene["truth"], scene["truth"], output=tmp_path / "scores.txt")
+
+
+def test_evaluate_says_where_no_frame_is_shared(scene: dict[str, Path]) -> None:
+    truth = sc.read(scene["truth"])
+    later = truth.with_columns(frame=truth["frame"] + 1000).with_context(n_frames=None)
+    with pytest.warns(DataQualityWarning, match="no frame in common.*--truth-frame-shift"):
+        score = sc.evaluate(truth, later)
+    assert score.tp == 0
+    assert sc.evaluate(truth, later, truth_frame_shift=-1000).jaccard == 1
 
 
 def test_doctor_finds_everything_here() -> None:

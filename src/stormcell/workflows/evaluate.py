@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stormcell.errors import DataQualityWarning
 from stormcell.metrics.evaluation_settings import EvaluationSettings
 from stormcell.workflows.opening import PathLike, open_table
 from stormcell.workflows.options import build_settings
@@ -20,6 +22,9 @@ class EvaluateVerbSettings(TableSettings):
 
     evaluation: EvaluationSettings = EvaluationSettings()
     """Tolerances and rules."""
+
+    truth_frame_shift: int = 0
+    """Added to every frame number of the truth, where it counts from another frame than the table."""
 
 
 def evaluate(
@@ -57,12 +62,18 @@ def evaluate(
     ------
     InputError
         A file is no table, or lacks a column.
+
+    Warns
+    -----
+    DataQualityWarning
+        The two have no frame in common.
     """
     from stormcell.metrics import evaluate_localizations
 
     wanted = build_settings(EvaluateVerbSettings, settings, options)
     paths = _prepare(output, overwrite)
     found, true = (open_table(item, wanted.pixel_size_nm, _columns_for(item, wanted)) for item in (table, truth))
+    true = _in_frames_of(found, true, wanted.truth_frame_shift)
     score = evaluate_localizations(found, true, wanted.evaluation)
     if output is not None:
         from stormcell.io.documents import write_json
@@ -96,6 +107,28 @@ def _columns_for(table: PathLike | Localizations, wanted: EvaluateVerbSettings) 
     if wanted.columns is None or not isinstance(table, str | Path) or is_table(table):
         return None
     return wanted.columns
+
+
+def _in_frames_of(found: Localizations, true: Localizations, shift: int) -> Localizations:
+    """Shift the truth in time, and say where it then shares no frame with what was found."""
+    import numpy as np
+
+    if "frame" not in found or "frame" not in true or not (found.n_rows and true.n_rows):
+        return true
+    if shift:
+        moved = true["frame"] + shift
+        kept = moved >= 0
+        true = true.take(kept).with_columns(frame=moved[kept])
+        if true.n_frames is not None:
+            true = true.with_context(n_frames=max(1, true.n_frames + shift))
+    if not np.intersect1d(found["frame"], true["frame"]).size:
+        ranges = [f"{item['frame'].min()} to {item['frame'].max()}" for item in (found, true) if item.n_rows]
+        sentence = (
+            f"table and truth have no frame in common (counted from 0: {' and '.join(ranges)}), so nothing can be "
+            "paired; if they count from different frames, give --truth-frame-shift"
+        )
+        warnings.warn(sentence, DataQualityWarning, stacklevel=3)
+    return true
 
 
 def _prepare(output: PathLike | None, overwrite: bool) -> tuple[Path, Path]:
