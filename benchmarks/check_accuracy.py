@@ -5,6 +5,7 @@
 - sensitivity: area under the curve at a wide-field peak of 300 photons (`tests/assessment/test_local_error.py`);
 - rsf: relative error of the fitted width for pairs of several sizes and peaks, beside the Cramér-Rao bound of
   a fit of scale, offset, width and shift to the same pixels;
+- sharpening: strength of fine detail of honest and of sharpened drawings (`tests/assessment/test_sharpening.py`);
 - frc: table of random emitters of known precision and density, against the analytic curve
   (`tests/assessment/test_frc.py`);
 - nena: bursts of known precision (`tests/assessment/test_nena.py`).
@@ -15,11 +16,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-from tests.assessment import test_frc, test_local_error, test_nena
+from tests.assessment import test_frc, test_local_error, test_nena, test_sharpening
 from tests.assessment.scenes import filaments, integrate, pair
 
 from stormcell.assessment.frc import FrcSettings, frc_of_table
 from stormcell.assessment.nena import nena
+from stormcell.assessment.sharpening import blur_level
 from stormcell.assessment.squirrel import SquirrelSettings, error_map
 
 RSF_NM, SR_PIXEL_NM, WIDE_NM = 130.0, 20.0, 100.0
@@ -87,6 +89,25 @@ def rsf(seeds: int) -> list[dict]:
     return rows
 
 
+def sharpening(_: int) -> list[dict]:
+    rows = []
+    for precision in (8.0, 15.0, 25.0):
+        for per_um in (20, 100, 400):
+            row = {"precision_nm": precision, "events_per_um": per_um}
+            scene = test_sharpening.draw_scene(precision, per_um, filaments)
+            for name, draw in (
+                ("honest", test_sharpening.honest_drawings),
+                ("sharpened", test_sharpening.sharpened_drawings),
+            ):
+                drawn = draw(scene, integrate)
+                row[name] = {
+                    kind: round(blur_level(test_sharpening.image_of(pixels), scene[1]).gain, 2)
+                    for kind, pixels in drawn.items()
+                }
+            rows.append(row)
+    return rows
+
+
 def frc(_: int) -> list[dict]:
     rows = []
     for n, m, precision in ((15_000, 2.0, 10.0), (4000, 5.0, 8.0), (15_000, 1.0, 15.0)):
@@ -114,7 +135,7 @@ def nena_precision(_: int) -> list[dict]:
     return rows
 
 
-FIGURES = {"sensitivity": sensitivity, "rsf": rsf, "frc": frc, "nena": nena_precision}
+FIGURES = {"sensitivity": sensitivity, "rsf": rsf, "sharpening": sharpening, "frc": frc, "nena": nena_precision}
 
 
 def main() -> None:

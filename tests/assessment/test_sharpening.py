@@ -28,15 +28,18 @@ def table_of(places, spread):
     )
 
 
-@pytest.fixture(scope="module", params=[(12.0, 100), (20.0, 300), (8.0, 400)], ids=["12 nm", "20 nm", "8 nm"])
-def scene(request, make_filaments):
-    """Filaments, events of uneven precision along them, and the precision."""
-    precision, per_um = request.param
-    rng = np.random.default_rng(0)
-    points = make_filaments(n=12, field_nm=SIDE * SIZE_NM, seed=3, step_nm=10.0)
+def draw_scene(precision, per_um, make_filaments, seed=0):
+    rng = np.random.default_rng(seed)
+    points = make_filaments(n=12, field_nm=SIDE * SIZE_NM, seed=3 + seed, step_nm=10.0)
     places = np.repeat(points, rng.poisson(per_um * 0.01, len(points)), axis=0)
     spread = precision * rng.gamma(9, 1 / 9, len(places))
     return points, table_of(places + rng.normal(0, 1, places.shape) * spread[:, None], spread), precision
+
+
+@pytest.fixture(scope="module", params=[(12.0, 100), (20.0, 300), (8.0, 400)], ids=["12 nm", "20 nm", "8 nm"])
+def scene(request, make_filaments):
+    """Filaments, events of uneven precision along them, and the precision."""
+    return draw_scene(*request.param, make_filaments)
 
 
 def honest_drawings(scene, make_image):

@@ -306,3 +306,18 @@ def test_the_command_line_says_the_verdict_and_the_shift(model: str, tmp_path: P
     assert {path.name for path in tmp_path.iterdir()} >= {"cell_densify.ome.tif", "c.tif"}
     assert main([*call, "-o", str(tmp_path / "d.tif"), "--error-map", str(tmp_path / "e.tif")]) == 2
     assert "pass --widefield" in json.loads(capfd.readouterr().out)["error"]
+
+
+def test_a_picture_finer_than_its_events_is_said_to_be() -> None:
+    from stormcell.workflows.densify_input import independent_events, input_of_events
+    from stormcell.workflows.densify_settings import DensifyVerbSettings
+    from stormcell.workflows.densify_verdict import Judgement, verdict
+
+    events, note = independent_events(table(4000), link=False, linking=DensifyVerbSettings().linking)
+    given = input_of_events(events, None, note)
+    plain = sc.render(events, sr_pixel_size_nm=20)
+    fine = SRImage(plain.pixels**2, plain.grid, plain.unit)
+    for picture, sharpened in ((plain, False), (fine, True)):
+        said = verdict(picture, given, Judgement(), [])
+        assert (said.numbers["fine_detail_gain"] > 1.45) == sharpened
+        assert any("fine detail" in sentence for sentence in said.sentences) == sharpened

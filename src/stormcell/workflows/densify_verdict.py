@@ -42,7 +42,8 @@ class Verdict:
         The same in words.
     numbers : dict of str to float or None
         What it rests on: shares of the intensity that are measured, inferred and contradicted, mean prior share,
-        events, their density, and how well the picture explains the wide-field image.
+        events, their density, how well the picture explains the wide-field image, and how strong its fine detail is
+        against that of the events.
     """
 
     level: Level
@@ -295,8 +296,27 @@ def verdict(image: SRImage, given: DensifyInput, judged: Judgement, doubts: Sequ
         names = ("rsf_sigma_nm", "alpha", "beta")
         numbers |= {name: float(getattr(judged.comparison, name)) for name in names}
     numbers |= shares
+    numbers["fine_detail_gain"], is_sharpened = _fine_detail(image, given)
     sentences, level = _in_words(numbers, doubts)
+    if is_sharpened:
+        sentences += (
+            f"Its fine detail is {numbers['fine_detail_gain']:.1f} times as strong as the events hold it: widths of "
+            "lines and small gaps are the network's.",
+        )
     return Verdict(level, sentences, numbers)
+
+
+def _fine_detail(image: SRImage, given: DensifyInput) -> tuple[float | None, bool]:
+    """Strength of fine detail in units of what the events hold, and whether that is too much; None without events."""
+    from stormcell.assessment.sharpening import blur_level
+
+    if given.events is None:
+        return None, False
+    try:
+        found = blur_level(image, given.events)
+    except InputError:
+        return None, False
+    return found.gain, found.is_sharpened
 
 
 def _in_words(numbers: dict[str, float | None], doubts: Sequence[str]) -> tuple[tuple[str, ...], Level]:
