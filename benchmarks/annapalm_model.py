@@ -15,6 +15,7 @@ import matplotlib as mpl
 import numpy as np
 import torch
 
+from stormcell.learning.annapalm_data import DensifyDataSettings
 from stormcell.learning.annapalm_fields import FieldSettings
 from stormcell.learning.annapalm_inference import DensifyInferenceSettings, densify_image
 from stormcell.learning.annapalm_model import DensifyModel, load_densify_model, save_densify_model
@@ -45,7 +46,7 @@ def recipe(steps: int, decay_steps: int) -> DensifyTrainingSettings:
         ema_decay=0.998,
         validation_every=400,
     )
-    return DensifyTrainingSettings(trainer=trainer)
+    return DensifyTrainingSettings(trainer=trainer, data=DensifyDataSettings(n_fields=1500))
 
 
 def begin(folder: Path) -> DensifyNet | PublishedGenerator:
