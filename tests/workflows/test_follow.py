@@ -150,7 +150,7 @@ def test_verdicts(tmp_path: Path) -> None:
 
 
 def test_nothing_to_follow_is_said(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="none came for"):
-        sc.run(tmp_path, follow=True, follow_idle_s=0.3, **_OPTIONS)
+    with pytest.raises(FormatError, match="none came; check"):
+        sc.run(tmp_path, follow=True, follow_start_s=0.3, **_OPTIONS)
     with pytest.raises(InputError, match="leave --follow out"):
         sc.run(_movie(5), follow=True, **_OPTIONS)

@@ -72,7 +72,8 @@ def follow(
         stack = None if whole is None else cut_stack(whole, settings.replace(frames=None))
         if stack is not None and stack.n_frames > n_frames:
             n_frames, changed = stack.n_frames, now
-        is_over = source.is_complete or now - changed > settings.follow_idle_s
+        patience_s = settings.follow_idle_s if n_frames else settings.follow_start_s
+        is_over = source.is_complete or now - changed > patience_s
         if stack is not None and (n_frames >= _FEWEST_FRAMES or is_over):
             live = live or _Live.of(stack, settings, folder)
             live.take(stack, is_over)
@@ -82,7 +83,9 @@ def follow(
             break
         time.sleep(_LOOK_EVERY_S if live is None or live.done >= n_frames else 0)
     if whole is None:
-        msg = f"expected frames to arrive in {movie}, but none came for {settings.follow_idle_s:g} s; check the place"
+        msg = (
+            f"expected frames to arrive in {movie}, but none came; check the place"
+        )
         raise FormatError(msg)
     # a file that is whole says more of itself than one that grows; pieces of a folder stay joined
     return _whole(Path(movie)) or whole

@@ -57,6 +57,9 @@ class RunVerbSettings(LocalizeVerbSettings):
     follow_idle_s: Annotated[float, Field(gt=0, le=86_400)] = 10.0
     """With follow: the movie has ended when no frame came for so long [s]."""
 
+    follow_start_s: Annotated[float, Field(gt=0, le=604_800)] = 600.0
+    """With follow: how long to wait for the first frame [s]."""
+
     densify: bool = False
     """Also draw the picture that a longer acquisition would have given."""
 
