@@ -12,7 +12,8 @@ gaps      two collinear ends 500 nm apart, events 20 to 100 nm apart: bridged if
           darkest place; the same without a gap beside it
 phantoms  a filament in the events that the wide-field does not know: gone (under a quarter as bright), or
           at least half of its intensity classed contradicted
-pores     three neighbouring corners of eight erased: gap kept (under half as bright) or classed inferred
+pores     centres found within 60 nm; intensity more than 60 nm from true structure, of picture and input;
+          three neighbouring corners of eight erased: gap kept (under half as bright) or classed inferred
 uniform   points strewn evenly, as many as microtubules give: skeleton above the level at which those are drawn
 false     8 % false localizations against 1.5 %: difference of invented skeleton over true skeleton
 leakage   every structure under every label: verdict not 'supported', or invented skeleton at most 2 %
@@ -34,8 +35,18 @@ from stormcell.learning.annapalm_fields import FieldSettings, simulate_field
 from stormcell.learning.annapalm_inference import DensifyInferenceSettings, densify_image
 from stormcell.learning.annapalm_model import DensifyModel, load_densify_model
 from stormcell.learning.annapalm_widefield import normalise_widefield, resample_by_edges
-from stormcell.metrics.densification import bridge_level, invented_length, skeleton_length_um, structure_of
+from stormcell.metrics.densification import (
+    bridge_level,
+    centre_precision_recall,
+    compact_centres,
+    invented_length,
+    share_outside,
+    skeleton_length_um,
+    structure_of,
+)
 from stormcell.networks.annapalm import STRUCTURE_LABELS
+from stormcell.rendering.contact_sheets import contact_sheet
+from stormcell.rendering.pictures import to_png_bytes, to_rgb
 from stormcell.simulation.structures.scene import Scene as StructureScene
 from stormcell.simulation.structures.scene import wormlike_chain
 from stormcell.simulation.structures.siemens_star import SiemensStar
@@ -247,6 +258,7 @@ def pores(_: DensifyModel, options: argparse.Namespace) -> dict:
     """Rings of eight corners; a third of the pores lacks three neighbouring ones."""
     angles = 2 * np.pi * (np.arange(8) + 0.5) / 8
     counts = dict.fromkeys(("pores", "kept", "inferred", "either"), 0)
+    found: list = []
     for index in range(options.scenes):
         rng = np.random.default_rng([options.seed, index, 4])
         centres = np.stack(np.meshgrid(np.arange(400, 6100, 300.0), np.arange(400, 6100, 300.0)), -1).reshape(-1, 2)
@@ -264,6 +276,7 @@ def pores(_: DensifyModel, options: argparse.Namespace) -> dict:
         done = opened(table, scene.widefield(rng), scene, options)
         smooth = gaussian_filter(done.image.pixels, 0.5)
         where = np.stack([table["x_nm"], table["y_nm"]], axis=1)
+        found.append(_pores_found(done.image.pixels, table, scene, centres))
         for centre, phase in zip(centres[broken], turn[broken], strict=True):
             if np.sum(np.linalg.norm(where - centre, axis=1) < 90) < 3:
                 continue
@@ -272,7 +285,20 @@ def pores(_: DensifyModel, options: argparse.Namespace) -> dict:
             flagged = bool(np.mean(done.classes.pixels[erased] == ArtefactClass.INFERRED) >= 0.5)
             for key, is_true in (("pores", 1), ("kept", kept), ("inferred", flagged), ("either", kept or flagged)):
                 counts[key] += int(is_true)
-    return counts | {"share_kept_or_inferred": round(counts["either"] / max(counts["pores"], 1), 3)}
+    names = ("precision", "recall_of_3_events_or_more", "outside_60nm", "outside_60nm_input")
+    means = dict(zip(names, np.nanmean(found, axis=0).round(3).tolist(), strict=True))
+    return counts | {"share_kept_or_inferred": round(counts["either"] / max(counts["pores"], 1), 3)} | means
+
+
+def _pores_found(
+    image: np.ndarray, table: Localizations, scene: Scene, centres: np.ndarray
+) -> tuple[float, float, float, float]:
+    """Precision and recall of centres within 60 nm, and intensity more than 60 nm from true structure."""
+    where = np.stack([table["x_nm"], table["y_nm"]], axis=1)
+    near = np.array([np.sum(np.linalg.norm(where - centre, axis=1) < 90) for centre in centres])
+    precision, recall = centre_precision_recall(compact_centres(image, PX), centres[:, ::-1], near >= 3)
+    structure = structure_of(scene.truth(), PX, 60.0)
+    return precision, recall, share_outside(image, structure), share_outside(histogram(where), structure)
 
 
 def _corner_pixels(centre: np.ndarray, angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -361,6 +387,29 @@ def leakage(_: DensifyModel, options: argparse.Namespace) -> dict:
     return report
 
 
+def sheet(model: DensifyModel, seed: int) -> np.ndarray:
+    """Input, wide-field, what is drawn from the events and from both, and the truth, for every structure."""
+    pictures = []
+    for name in (*STRUCTURES, "mitochondria"):
+        scene = structure_scene(name, seed, 1, 0.1 if name == "nuclear_pores" else 0.03)
+        rng = np.random.default_rng([seed, 1, 8])
+        table, wide, truth = scene.table(rng), scene.widefield(rng), gaussian_filter(scene.truth(), 0.7)
+        top = float(np.percentile(truth, 99.5))
+        counts = histogram(np.stack([table["x_nm"], table["y_nm"]], axis=1)) / scene.share
+        images = {
+            f"{name}: {100 * scene.share:g} % of the frames": (gaussian_filter(counts, 1.0), top),
+            "wide-field": (np.kron(wide.pixels, np.ones((5, 5))), float(np.percentile(wide.pixels, 99.5))),
+            "from the events": (draw(model, scene, table, None), top),
+            "from both": (draw(model, scene, table, wide), top),
+            "truth": (truth, top),
+        }
+        cut = np.s_[60:260, 60:260]
+        pictures += [
+            (title, to_rgb(image[cut], "inferno", limits=(0.0, high))) for title, (image, high) in images.items()
+        ]
+    return contact_sheet(pictures, columns=5, cell_px=260)
+
+
 PARTS = {one.__name__: one for one in (lengths, gaps, phantoms, pores, uniform, false, leakage)}
 
 
@@ -371,8 +420,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=9101)
     parser.add_argument("--only", nargs="*", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--sheet", type=Path, help="draw every structure and write no figures")
     options = parser.parse_args()
     model, report = load_densify_model(options.model), {}
+    if options.sheet is not None:
+        options.sheet.write_bytes(to_png_bytes(sheet(model, options.seed)))
+        return
     for name in options.only:
         report[name] = PARTS[name](model, options)
         print(name, json.dumps(report[name], indent=1), flush=True)
