@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class Estimate:
         tuple of float
             Lower and upper end.
         """
-        reach = float(stats.t.ppf(0.5 + _LEVEL / 2, max(self.n_free, 1)))
+        reach = float(stdtrit(max(self.n_free, 1), 0.5 + _LEVEL / 2))
         half = float(np.hypot(reach * self.error, 1.645 * extra))
         return self.value - half, self.value + half
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.ndimage import correlate1d
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from stormcell.localization.detection_kernel import find_peaks
 from stormcell.localization.image_noise import LOWEST_BACKGROUND_E
@@ -149,8 +149,8 @@ def noise_level(false_positives_per_pixel: float, detection_filter: DetectionFil
     last_angle = math.asin(math.sqrt((1.0 - correlation**2) / 2.0))
     angles = (np.arange(200) + 0.5) / 200 * last_angle
     both_lower = np.exp(-0.5 * np.square(h * levels[:, None] / np.sin(angles))).mean(axis=1) * last_angle / math.pi
-    is_peak = np.square(1.0 - 2.0 * norm.sf(h * levels) + both_lower)
-    density = is_peak * norm.pdf(levels)
+    is_peak = np.square(1.0 - 2.0 * ndtr(-h * levels) + both_lower)
+    density = is_peak * np.exp(-0.5 * np.square(levels)) / math.sqrt(2 * math.pi)
     above = np.cumsum(density[::-1])[::-1] * (levels[1] - levels[0])
     return float(np.interp(math.log(false_positives_per_pixel), np.log(above[::-1] + 1e-300), levels[::-1]))
 

@@ -137,7 +137,9 @@ class Ways:
             found = self.find(stack, "mle", progress)
             why = "the density could not be measured (too few frames, or nothing that blinks): single-emitter fits"
             return replace(found, notes=(f"method auto: {why}", *found.notes))
-        dense, why_not = self._for_dense_parts(density)
+        # the network is loaded only where a part needs it: that takes longer than fitting a short sparse movie
+        is_needed = any(_choice(part, density, "dense", size) == "dense" for part in density.parts)
+        dense, why_not = self._for_dense_parts(density) if is_needed else ("dense", "")
         choices = [_choice(part, density, dense, size) for part in density.parts]
         quantities, notes = _reasons(density, choices, dense, why_not, size)
         found = self._mixed(stack, density.parts, choices, progress)
