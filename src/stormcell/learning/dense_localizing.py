@@ -129,18 +129,7 @@ def localize_dense(
     noise = noise or measure_noise(stack, camera)
     sample = _frames_to_describe(stack)
     units = _NetworkUnits(camera, stack, noise, sample)
-    few = sample[:: max(1, len(sample) // _frames_for(_PIXELS_TO_DESCRIBE, stack))]
-    shown = units.to_network(few)
-    condition = fit_psf(network, shown, units.read_variance)
-    runner = DenseRunner(
-        network,
-        condition=condition,
-        uses_neighbours=settings.uses_neighbours,
-        device=settings.device,
-        precision=settings.precision,
-    )
-    described = _looker(network, settings).describe(shown, units.read_variance) if condition is None else condition
-    sigma = psf_sigma_of(network, described)
+    runner, sigma = _tell_psf(network, stack, units, sample, settings)
     picture = ProbabilityImage(grid, sr_pixel_size_nm) if sr_pixel_size_nm is not None else None
     least = settings.probability_threshold if picture is None else min(0.05, settings.probability_threshold)
     still = StillLight(units.read_variance, sigma)
@@ -164,10 +153,8 @@ def localize_dense(
             tables.append({name: values[sure] for name, values in part.items()})
         if progress is not None:
             progress(start + len(frames), stack.n_frames)
-    joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
-    order = np.lexsort((joined["x_nm"], joined["y_nm"], joined["frame"]))
     return DenseLocalization(
-        Localizations({k: v[order] for k, v in joined.items()}, grid=grid, n_frames=stack.n_frames),
+        Localizations(_sorted(tables), grid=grid, n_frames=stack.n_frames),
         None if picture is None else picture.image(),
         None if picture is None else picture.uncertainty(),
         noise,
@@ -204,8 +191,32 @@ class _NetworkUnits:
         return clean
 
 
-def _looker(network: DenseNet, settings: DenseLocalizationSettings) -> DenseRunner:
-    return DenseRunner(network, device=settings.device, precision=settings.precision)
+def _tell_psf(
+    network: DenseNet,
+    stack: FrameStack,
+    units: _NetworkUnits,
+    sample: NDArray[Any],
+    settings: DenseLocalizationSettings,
+) -> tuple[DenseRunner, float]:
+    """Make the network ready for the movie's PSF, which it is told where it can be fitted; and that PSF's width."""
+    few = sample[:: max(1, len(sample) // _frames_for(_PIXELS_TO_DESCRIBE, stack))]
+    frames = units.to_network(few)
+    condition = fit_psf(network, frames, units.read_variance)
+    runner = DenseRunner(
+        network,
+        condition=condition,
+        uses_neighbours=settings.uses_neighbours,
+        device=settings.device,
+        precision=settings.precision,
+    )
+    described = runner.describe(frames, units.read_variance) if condition is None else condition
+    return runner, psf_sigma_of(network, described)
+
+
+def _sorted(tables: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    order = np.lexsort((joined["x_nm"], joined["y_nm"], joined["frame"]))
+    return {name: values[order] for name, values in joined.items()}
 
 
 def _frames_for(n_pixels: int, stack: FrameStack) -> int:
