@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 DEMO_DIR ?= demo
+TRAIN_DIR ?= trained
+RECIPES := src/stormcell/learning/recipes
 TORCH_INDEX_URL ?=
 JOBS ?= 2
 BENCH ?= all
@@ -10,12 +12,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINED := -c constraints.txt
 
-.PHONY: help demo test lint types contracts bench docs clean
+.PHONY: help demo test lint types contracts bench train-dense docs clean
 
 help:
 	@echo "make demo   install, then localize a simulated dense movie and write demo/report.html"
 	@echo "make test   install, then lint, type-check, import contracts and all tests"
-	@echo "make lint | types | contracts | bench | docs | clean"
+	@echo "make lint | types | contracts | bench | train-dense | docs | clean"
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +47,11 @@ contracts: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(BENCH)
+
+train-dense: $(VENV)/.core
+	$(BIN)/stormcell train dense --config $(RECIPES)/dense-first.yaml -o $(TRAIN_DIR)/first
+	$(BIN)/stormcell train dense --from $(TRAIN_DIR)/first --config $(RECIPES)/dense-second.yaml -o $(TRAIN_DIR)/second
+	$(BIN)/stormcell train dense --from $(TRAIN_DIR)/second --config $(RECIPES)/dense.yaml -o $(TRAIN_DIR)/dense
 
 docs: $(VENV)/.core
 	$(PIP) install -q $(CONSTRAINED) -e ".[docs]"

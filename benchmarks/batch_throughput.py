@@ -71,10 +71,15 @@ def main() -> None:
         begin, busy_before = time.perf_counter(), processor_s()
         done = sc.batch(plate, output=out, verb=given.verb, verb_options=text, workers=given.workers)
         whole, whole_cpu = time.perf_counter() - begin, processor_s() - busy_before
+        ends = sorted(path.stat().st_mtime for path in out.glob("*/outcome.json"))
         rows = len(pd.read_parquet(out / "summary.parquet"))
     busy = sum(outcome.get("seconds", 0) for outcome in done.outcomes) / given.workers
     print(f"one process: {single * 1e3:.0f} ms per field; batch: {whole:.1f} s for {given.fields} fields")
     print(f"share of {given.workers} x one process: {given.fields * single / whole / given.workers:.2f}")
+    late = ends[2 * given.workers :]
+    if len(late) > given.workers:
+        steady = (len(late) - 1) / (late[-1] - late[0])
+        print(f"once the workers are warm: {steady * single / given.workers:.2f} of {given.workers} x one process")
     print(
         f"processor time: {single_cpu * 1e3:.0f} ms per field in one process, "
         f"{whole_cpu / given.fields * 1e3:.0f} ms in the batch, the start of the workers included; "

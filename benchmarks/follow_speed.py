@@ -80,6 +80,7 @@ def main() -> None:
             lags.append((there - seen) / given.rate)
         ages.append(time.time() - last)
         looks = (out / "live.csv").read_text().splitlines() if (out / "live.csv").exists() else []
+        follower.kill()  # the run of the whole is no part of the pace
         follower.wait()
     print(
         f"{n_frames} frames of {_SIDE} x {_SIDE} at {given.rate:g}/s, method {state[2]}, {state[3]} rows at the end"

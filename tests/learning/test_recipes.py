@@ -24,3 +24,7 @@ def test_dense_recipe_makes_the_shipped_network():
     recipe = DenseTrainingSettings.create(**read_yaml(RECIPES / "dense.yaml"))
     card = read_yaml(SHIPPED / "dense" / CARD_FILE)
     assert card["training"]["recipe"] == recipe.model_dump(mode="json")
+    files = [RECIPES / f"dense-{part}.yaml" for part in ("first", "second")]
+    earlier = [DenseTrainingSettings.create(**read_yaml(file)) for file in files]
+    assert {part.widths for part in earlier} == {recipe.widths}
+    assert len({recipe.seed, *(part.seed for part in earlier)}) == 3

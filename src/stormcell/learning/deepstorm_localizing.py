@@ -47,7 +47,7 @@ class DeepStormSettings(Settings):
     device: str = "cpu"
     """cpu, cuda or mps."""
     precision: Precision = "auto"
-    """Number format; auto takes bfloat16 where the processor computes in it."""
+    """Number format; auto takes bfloat16 where the processor has AMX."""
     fast: bool = True
     """The exact faster form of the network; off runs it as published."""
 

@@ -44,7 +44,9 @@ class DenseTrainingSettings(Settings):
     n_condition: int = Field(8, ge=1)
     """Length of the PSF descriptor."""
     neighbour_steps: int = Field(0, ge=0)
-    """Steps at the end that also look at the frames before and after; the steps before them see single frames."""
+    """Steps at the end that may look at the frames before and after; the steps before them see single frames."""
+    neighbour_share: float = Field(1.0, gt=0, le=1)
+    """Share of those steps that do, evenly spread."""
     trainer: TrainerSettings = TrainerSettings()
     """How long and how fast."""
     data: DenseDataSettings = DenseDataSettings()
@@ -132,7 +134,9 @@ def train_dense(
     n_first = settings.trainer.steps - settings.neighbour_steps
 
     def simulated(step: int) -> DenseBatch:
-        return (training if step < n_first else last).batch(step)
+        share = settings.neighbour_share
+        sees_neighbours = step >= n_first and int((step + 1) * share) > int(step * share)
+        return (last if sees_neighbours else training).batch(step)
 
     if own is None:
         task = Task(network, score_batch, simulated, validation.batch, settings.trainer)

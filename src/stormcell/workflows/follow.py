@@ -83,9 +83,7 @@ def follow(
             break
         time.sleep(_LOOK_EVERY_S if live is None or live.done >= n_frames else 0)
     if whole is None:
-        msg = (
-            f"expected frames to arrive in {movie}, but none came; check the place"
-        )
+        msg = f"expected frames to arrive in {movie}, but none came; check the place"
         raise FormatError(msg)
     # a file that is whole says more of itself than one that grows; pieces of a folder stay joined
     return _whole(Path(movie)) or whole
