@@ -20,13 +20,14 @@ import stormcell as sc
 OPTIONS = {"pixel_size_nm": 100, "offset_adu": 0, "gain_e_per_adu": 1}
 
 
-def make_fields(folder: Path, count: int, frames: int, side: int) -> None:
+def make_fields(folder: Path, count: int, frames: int, side: int, per_frame: int = 4) -> None:
     y, x = np.mgrid[:side, :side] + 0.5
     for index in range(count):
         rng = np.random.default_rng(index)
         movie = np.full((frames, side, side), 10.0)
+        n_emitters = per_frame * frames
         for frame, a, b in zip(
-            rng.integers(0, frames, 4 * frames), *rng.uniform(4, side - 4, (2, 4 * frames)), strict=True
+            rng.integers(0, frames, n_emitters), *rng.uniform(4, side - 4, (2, n_emitters)), strict=True
         ):
             movie[frame] += 120 * np.exp(-((y - a) ** 2 + (x - b) ** 2) / 3.4)
         np.save(folder / f"field{index:05}.npy", rng.poisson(movie).astype(np.uint16))

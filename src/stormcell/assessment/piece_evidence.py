@@ -25,6 +25,8 @@ _PRIOR_SPREAD = 1.0
 # Labels are not evenly spread: counts scatter more than Poisson ones, and weigh less.
 _OVERDISPERSION = 2.0
 _GRID = np.linspace(0.0, 2.0, 201)
+_MOST_DENSE = 2000
+"""Of so many pieces the whole matrix fits into 32 MB, and its blocks are cut out of it much faster."""
 
 
 @dataclass(frozen=True)
@@ -165,10 +167,11 @@ def _response(axis: int, fine: Any, coarse: Any, sigma_nm: float, shift_nm: floa
 def _local_deviation(information: sparse.csr_array) -> NDArray[np.float64]:
     """Root of the diagonal of the inverse, each from the block of pieces that overlap with it."""
     n = information.shape[0]
+    whole = information.toarray() if n <= _MOST_DENSE else None
     deviation = np.empty(n)
     for piece in range(n):
         block = information.indices[information.indptr[piece] : information.indptr[piece + 1]]
-        dense = information[block][:, block].toarray()
+        dense = whole[np.ix_(block, block)] if whole is not None else information[block][:, block].toarray()
         own = int(np.flatnonzero(block == piece)[0])
         unit = np.zeros(len(block))
         unit[own] = 1.0

@@ -125,6 +125,9 @@ def estimate_camera(
     spectra = measure_spectra(fluctuations, sample)
     start = fit_spectrum(spectra)
     filters = choose_filters(start)
+    if not known.missing:
+        # nothing is left to estimate: only a contradiction between the camera's values and the noise is looked for
+        return CameraEstimate(known, _given(known), (*warnings, *contradiction(known, sample, fluctuations, filters)))
     sums = measure_transfer(sample, fluctuations, filters)
     before = Known.of(known)
 
@@ -132,8 +135,6 @@ def estimate_camera(
         return fit_gain(before, sums, filters, fit_spectrum(spectra, weights, start), spectra.level, weights)
 
     runs = Jackknife.run(refit, sample.n_blocks)
-    if not known.missing:
-        warnings += contradiction(known, sample, fluctuations, filters)
     return CameraEstimate(known, _quantities(known, runs), warnings)
 
 

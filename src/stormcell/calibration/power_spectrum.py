@@ -44,6 +44,8 @@ _PARAMETERS = (
     ("haze", 0.0, 300.0, 0.0, np.inf),
 )
 _LOWER, _UPPER, _CENTRE, _WIDTH = (np.array(column) for column in list(zip(*_PARAMETERS, strict=True))[1:])
+_N_SCALES = 2
+"""The first parameters, signal and floor, only scale the spectrum of the spots: it need not be computed again."""
 _STEP = 1e-4
 _TOLERANCE = 1e-3
 _HAZE_WIDTH = 3.0
@@ -97,9 +99,39 @@ class SpectrumFit:
         ndarray
             Shape (n, m), ADU^2.
         """
+        return self.scaled(self.spots(ky, kx))
+
+    def spots(self, ky: Array, kx: Array) -> Array:
+        """Evaluate the spectrum of spots and haze, relative to the signal.
+
+        Parameters
+        ----------
+        ky, kx : ndarray
+            As for `power`.
+
+        Returns
+        -------
+        ndarray
+            Shape (n, m).
+        """
         spots = self.shape.power(ky, kx)
         if self.haze > 0:
             spots = spots + self.haze * self._haze_shape.power(ky, kx)
+        return spots
+
+    def scaled(self, spots: Array) -> Array:
+        """Bring the spectrum of the spots to the size of the signal, on the floor.
+
+        Parameters
+        ----------
+        spots : ndarray
+            From `spots`.
+
+        Returns
+        -------
+        ndarray
+            ADU^2.
+        """
         total: Array = self.signal * spots + self.floor
         return total
 
@@ -278,12 +310,16 @@ def _loss(spectra: Spectra, power: Array, vector: Array) -> float:
 
 def _scores(spectra: Spectra, power: Array, vector: Array) -> tuple[Array, Array]:
     """Gradient and Fisher information of the Whittle likelihood."""
-    model = _model(spectra, vector)
+    fit = _from_vector(vector)
+    spots = fit.spots(spectra.ky, spectra.kx)
+    model = fit.scaled(spots)
+    log_model = np.log(model)
     slopes = []
     for index in range(len(vector)):
         moved = vector.copy()
         moved[index] += _STEP
-        slopes.append((np.log(_model(spectra, moved)) - np.log(model)) / _STEP)
+        near = _from_vector(moved).scaled(spots) if index < _N_SCALES else _model(spectra, moved)
+        slopes.append((np.log(near) - log_model) / _STEP)
     jacobian = np.array(slopes)
     weight = spectra.weight / np.sum(spectra.weight)
     gradient = np.einsum("pij,ij->p", jacobian, weight * (1 - power / model))

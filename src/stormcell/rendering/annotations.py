@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -134,6 +135,7 @@ def draw_text(rgb: NDArray[np.uint8], text: str, size_px: int = 16) -> NDArray[n
     return _blend(rgb, mask)
 
 
+@lru_cache(maxsize=64)  # a report writes the same few labels again and again
 def text_mask(text: str, size_px: int) -> NDArray[np.float32]:
     """Draw text as a grey-scale mask.
 
@@ -147,7 +149,7 @@ def text_mask(text: str, size_px: int) -> NDArray[np.float32]:
     Returns
     -------
     ndarray
-        float32, 0 to 1, cut to the text; shape (0, 0) for blank text.
+        float32, 0 to 1, cut to the text, read-only; shape (0, 0) for blank text.
     """
     if not text.strip():
         return np.zeros((0, 0), np.float32)
@@ -159,11 +161,19 @@ def text_mask(text: str, size_px: int) -> NDArray[np.float32]:
     canvas.draw()
     mask: NDArray[np.float32] = np.asarray(canvas.buffer_rgba())[..., 0].astype(np.float32) / np.float32(255)
     rows, columns = np.flatnonzero(mask.max(axis=1)), np.flatnonzero(mask.max(axis=0))
-    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    cut = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
+    cut.flags.writeable = False
+    return cut
 
 
 def _blend(rgb: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.uint8]:
-    outline = maximum_filter(mask, 3)[..., None]
-    mask = mask[..., None]
-    mixed = rgb * (1 - outline) + 255 * mask
-    return np.asarray(np.minimum(mixed + 0.5, 255), dtype=np.uint8)
+    blended = rgb.copy()
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return blended
+    # a bar is small: only where it and its outline lie are colours mixed
+    box = tuple(slice(max(int(found[0]) - 1, 0), int(found[-1]) + 2) for found in (rows, columns))
+    outline = maximum_filter(mask[box], 3)[..., None]
+    mixed = rgb[box] * (1 - outline) + 255 * mask[box][..., None]
+    blended[box] = np.minimum(mixed + 0.5, 255)
+    return blended

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
+import imagecodecs
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.image import imsave
 
 from stormcell.data import SRImage
 from stormcell.errors import InputError, SettingsError
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SAMPLE = 4_000_000
+_PNG_LEVEL = 3
+"""Pictures of single localizations get no smaller by the usual 6, which takes twice as long."""
 
 
 def contrast_limits(pixels: NDArray[Any], percentiles: tuple[float, float] = (1.0, 99.7)) -> tuple[float, float]:
@@ -199,10 +200,7 @@ def to_png_bytes(rgb: NDArray[np.uint8]) -> bytes:
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
         msg = f"expected a uint8 picture of shape (Y, X, 3), got {rgb.dtype} {rgb.shape}"
         raise InputError(msg)
-    buffer = io.BytesIO()
-    no_version: dict[str, Any] = {"Software": None}
-    imsave(buffer, np.ascontiguousarray(rgb), format="png", metadata=no_version)
-    return buffer.getvalue()
+    return bytes(imagecodecs.png_encode(np.ascontiguousarray(rgb), level=_PNG_LEVEL))
 
 
 def _levels(

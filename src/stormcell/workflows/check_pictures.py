@@ -95,7 +95,7 @@ def check_pictures(checked: Checked) -> tuple[Picture, ...]:
         Six.
     """
     wide = on_pixels_of(checked.comparison.widefield, checked.image)
-    drawn = (
+    compared = (
         (
             draw_image(checked.image, SR_COLOURS, side_px=_SIDE_PX),
             "Image",
@@ -111,19 +111,8 @@ def check_pictures(checked: Checked) -> tuple[Picture, ...]:
             "Error map",
             "What the image, blurred to the wide field's resolution, leaves unexplained: bright means suspect.",
         ),
-        (
-            signed_picture(checked),
-            "Signed error",
-            "Red: the wide field holds more than the image explains. Blue: the image holds too much.",
-        ),
-        (
-            draw_image(checked.local_error, ERROR_COLOURS, side_px=_SIDE_PX),
-            "Local error",
-            "Bright: missing, invented or displaced structure nearby; an error map alone hardly shows displacement.",
-        ),
-        (class_picture(checked.image, checked.artefacts.classes), *classes_words(checked.artefacts.shares)),
     )
-    return tuple(Picture(to_png_bytes(rgb), title, caption, f"{title}. {caption}") for rgb, title, caption in drawn)
+    return _encoded(compared) + judged_pictures(checked)
 
 
 def judged_pictures(checked: Checked) -> tuple[Picture, ...]:
@@ -139,7 +128,24 @@ def judged_pictures(checked: Checked) -> tuple[Picture, ...]:
     tuple of Picture
         Three.
     """
-    return check_pictures(checked)[3:]
+    drawn = (
+        (
+            signed_picture(checked),
+            "Signed error",
+            "Red: the wide field holds more than the image explains. Blue: the image holds too much.",
+        ),
+        (
+            draw_image(checked.local_error, ERROR_COLOURS, side_px=_SIDE_PX),
+            "Local error",
+            "Bright: missing, invented or displaced structure nearby; an error map alone hardly shows displacement.",
+        ),
+        (class_picture(checked.image, checked.artefacts.classes), *classes_words(checked.artefacts.shares)),
+    )
+    return _encoded(drawn)
+
+
+def _encoded(drawn: tuple[tuple[NDArray[np.uint8], str, str], ...]) -> tuple[Picture, ...]:
+    return tuple(Picture(to_png_bytes(rgb), title, caption, f"{title}. {caption}") for rgb, title, caption in drawn)
 
 
 def classes_words(shares: dict[str, float]) -> tuple[str, str]:
