@@ -1,5 +1,7 @@
 """The PSF fitted to a movie: against the PSF the movie was made with."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -50,11 +52,29 @@ def test_psf_of_the_movie_is_found(network, bank, psf):
     kernel = psf * bank.n_planes + bank.focus_plane
     truth = network.describe_psf(centred_images(bank).reshape(-1, 11, 11))[kernel]
     found = fit_psf(network, *frames_of(bank, kernel, per_frame=45))
-    error = (found - truth)[:8]
+    error = (found.descriptor - truth)[:8]
     assert error.square().mean().sqrt() < 0.6
     # the width is the first component, and the one that matters most
     assert error[0].abs() < 0.4
     assert error.norm() < 0.6 * truth[:8].norm()
+
+
+def test_electrons_under_the_fitted_psf_are_the_true_ones(network, bank):
+    kernel = 4 * bank.n_planes + bank.focus_plane
+    frames, variance = frames_of(bank, kernel, per_frame=12)
+    fitted = fit_psf(network, frames, variance)
+    assert fitted is not None
+    dimmer = fit_psf(_seeing_fewer_electrons(network, 0.2), frames, variance)
+    assert dimmer is not None
+    # the fit corrects what the network says, whatever that is
+    assert dimmer.electrons_factor == pytest.approx(fitted.electrons_factor * np.exp(0.2), rel=0.03)
+
+
+def _seeing_fewer_electrons(network, log_factor):
+    changed = copy.deepcopy(network)
+    with torch.no_grad():
+        changed.head.bias[5] -= log_factor / 2.0
+    return changed
 
 
 def test_few_emitters_tell_no_psf(network, bank):

@@ -129,13 +129,14 @@ def localize_dense(
     noise = noise or measure_noise(stack, camera)
     sample = _frames_to_describe(stack)
     units = _NetworkUnits(camera, stack, noise, sample)
-    runner, sigma = _tell_psf(network, stack, units, sample, settings)
+    runner, sigma, electrons_factor = _tell_psf(network, stack, units, sample, settings)
     picture = ProbabilityImage(grid, sr_pixel_size_nm) if sr_pixel_size_nm is not None else None
     least = settings.probability_threshold if picture is None else min(0.05, settings.probability_threshold)
     still = StillLight(units.read_variance, sigma)
     tables = [_columns(ComponentList.none(), np.zeros(0, np.bool_), 0, grid, units)]
     for start, frames, margin in _blocks(stack, units, int(settings.uses_neighbours)):
         found = runner.list_emitters(frames, units.read_variance, least)
+        found.rows[:, 5] += np.float32(math.log(electrons_factor))
         own = (found.frame >= margin[0]) & (found.frame < len(frames) - margin[1])
         columns = _columns(found, own, start - margin[0] + stack.first_frame, grid, units)
         calibrate(columns, calibration or {}, grid.pixel_size_nm)
@@ -197,11 +198,15 @@ def _tell_psf(
     units: _NetworkUnits,
     sample: NDArray[Any],
     settings: DenseLocalizationSettings,
-) -> tuple[DenseRunner, float]:
-    """Make the network ready for the movie's PSF, which it is told where it can be fitted; and that PSF's width."""
+) -> tuple[DenseRunner, float, float]:
+    """Make the network ready for the movie's PSF, which it is told where it can be fitted.
+
+    Also gives that PSF's width, and the factor by which the network sees too few electrons under it.
+    """
     few = sample[:: max(1, len(sample) // _frames_for(_PIXELS_TO_DESCRIBE, stack))]
     frames = units.to_network(few)
-    condition = fit_psf(network, frames, units.read_variance)
+    fitted = fit_psf(network, frames, units.read_variance)
+    condition = None if fitted is None else fitted.descriptor
     runner = DenseRunner(
         network,
         condition=condition,
@@ -210,7 +215,7 @@ def _tell_psf(
         precision=settings.precision,
     )
     described = runner.describe(frames, units.read_variance) if condition is None else condition
-    return runner, psf_sigma_of(network, described)
+    return runner, psf_sigma_of(network, described), 1.0 if fitted is None else fitted.electrons_factor
 
 
 def _sorted(tables: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:

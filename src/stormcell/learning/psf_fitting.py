@@ -41,7 +41,25 @@ BACKGROUND_BLOCK_PX = 16
 _PIXELS_PER_PASS = 1 << 15
 
 
-def fit_psf(network: DenseNet, frames: NDArray[np.float32], read_variance_e2: NDArray[np.float32]) -> Tensor | None:
+@dataclass(frozen=True)
+class FittedPSF:
+    """What the frames say of the PSF.
+
+    Parameters
+    ----------
+    descriptor : Tensor
+        Shape (n_condition,), as the network is told it.
+    electrons_factor : float
+        How many times more electrons an emitter has under this PSF than the network says of it.
+    """
+
+    descriptor: Tensor
+    electrons_factor: float
+
+
+def fit_psf(
+    network: DenseNet, frames: NDArray[np.float32], read_variance_e2: NDArray[np.float32]
+) -> FittedPSF | None:
     """Fit the PSF of a movie.
 
     Parameters
@@ -55,8 +73,8 @@ def fit_psf(network: DenseNet, frames: NDArray[np.float32], read_variance_e2: ND
 
     Returns
     -------
-    Tensor or None
-        PSF descriptor, shape (n_condition,); None where the frames are too small or hold too few emitters to tell.
+    FittedPSF or None
+        None where the frames are too small or hold too few emitters to tell.
     """
     if min(frames.shape[1:]) < PATCH_PX or not bool(network.root_axes.any()):
         return None
@@ -64,14 +82,14 @@ def fit_psf(network: DenseNet, frames: NDArray[np.float32], read_variance_e2: ND
     window = (slice(y0, y0 + SIDE_PX), slice(x0, x0 + SIDE_PX))
     cut = torch.from_numpy(np.ascontiguousarray(frames[:, *window]))
     variance = torch.from_numpy(np.ascontiguousarray(read_variance_e2[window]))
-    condition, z = None, torch.zeros(len(network.root_axes))
+    fitted, z = None, torch.zeros(len(network.root_axes))
     for _ in range(N_ROUNDS):
-        scene = _find_emitters(network, cut, variance, condition)
+        scene = _find_emitters(network, cut, variance, None if fitted is None else fitted.descriptor)
         if len(scene.frame) < FEWEST_EMITTERS:
             return None
-        z = _fit(scene, network, z)
-        condition = network.describe_psf(_inner(_image(network, z)))[0]
-    return condition if condition is not None and bool(torch.isfinite(condition).all()) else None
+        z, log_factor = _fit(scene, network, z)
+        fitted = FittedPSF(network.describe_psf(_inner(_image(network, z)))[0], math.exp(log_factor))
+    return fitted if fitted is not None and bool(torch.isfinite(fitted.descriptor).all()) else None
 
 
 @dataclass(frozen=True)
@@ -135,18 +153,22 @@ def _list(values: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(rows[keep]), torch.from_numpy(frame)
 
 
-def _fit(scene: _Scene, network: DenseNet, start: Tensor) -> Tensor:
-    """Fit PSF, emitters and background at once; gives the PSF's coefficients on the family's axes."""
+def _fit(scene: _Scene, network: DenseNet, start: Tensor) -> tuple[Tensor, float]:
+    """Fit PSF, emitters and background at once.
+
+    Gives the PSF's coefficients on the family's axes, and the log of the factor that all emitters' electrons share.
+    """
     draw = _Drawing(scene)
     n_frames, height, width = scene.frames.shape
     blocks = [max(1, side // BACKGROUND_BLOCK_PX) for side in (height, width)]
     z = start.clone().requires_grad_()
     log_electrons = scene.log_electrons.clone().requires_grad_()
     shift_x, shift_y = (torch.zeros_like(scene.x).requires_grad_() for _ in range(2))
+    log_factor = torch.zeros(1).requires_grad_()
     glow = torch.zeros(n_frames, 1, *blocks).requires_grad_()
 
     def expected() -> Tensor:
-        light = draw(_image(network, z), shift_x, shift_y, log_electrons)
+        light = draw(_image(network, z), shift_x, shift_y, log_electrons + log_factor)
         more = F.interpolate(glow, (height, width), mode="bilinear")[:, 0]
         return light + scene.background + more
 
@@ -165,8 +187,8 @@ def _fit(scene: _Scene, network: DenseNet, start: Tensor) -> Tensor:
         known = known + (((log_electrons - scene.log_electrons) / scene.sigma_log_electrons) ** 2).sum()
         return 0.5 * (misfit + known + (z**2).sum())
 
-    _minimise(loss, [z, log_electrons, shift_x, shift_y, glow])
-    return z.detach()
+    _minimise(loss, [z, log_electrons, log_factor, shift_x, shift_y, glow])
+    return z.detach(), log_factor.item()
 
 
 def _image(network: DenseNet, coefficients: Tensor) -> Tensor:
