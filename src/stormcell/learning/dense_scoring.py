@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import torch
 from stormcell.data import Localizations, PixelGrid
 from stormcell.learning.dense_calibration import is_crowded
 from stormcell.learning.dense_decoding import N_FIELDS, list_components
+from stormcell.learning.dense_localizing import DenseLocalizationSettings, localize_dense
+from stormcell.learning.previews import simulate_example
 from stormcell.metrics.evaluation import evaluate_localizations
 from stormcell.metrics.matching import match_localizations
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from stormcell.learning.dense_data import DenseBatch, DenseData
     from stormcell.networks.dense import DenseNet
+    from stormcell.physics.psf.bank import PSFBank
+    from stormcell.simulation.training_settings import TrainingFrameSettings
 
 _NOMINAL_PIXEL_NM = 100.0
 _THRESHOLD = 0.5
@@ -27,25 +31,13 @@ _MATCH_NM = 100.0
 _FEWEST_PAIRS = 200
 _SIGMA_SHARE = 0.6827
 _MOST_PER_PX = 0.25
+_CALIBRATED_DENSITY = (0.3, 2.0)
+_CALIBRATED_ELECTRONS = (600.0, 5000.0)
+_CALIBRATED_BACKGROUND_E = (5.0, 100.0)
+_EMITTERS_PER_MOVIE = 600
 
 
-@dataclass(frozen=True)
-class DenseScores:
-    """Scores of a network and the factors for its card.
-
-    Parameters
-    ----------
-    scores : dict
-        Efficiency, Jaccard and so on over all conditions of the recipe, positions at a nominal 100 nm per pixel.
-    calibration : dict of str to float
-        As `ModelCard.calibration`; only factors that could be measured.
-    """
-
-    scores: dict[str, Any]
-    calibration: dict[str, float]
-
-
-def score_dense(network: DenseNet, data: DenseData, n_batches: int, *, first_step: int = 0) -> DenseScores:
+def score_dense(network: DenseNet, data: DenseData, n_batches: int, *, first_step: int = 0) -> dict[str, Any]:
     """Score a network on simulated frames that it was not trained on.
 
     Parameters
@@ -61,8 +53,8 @@ def score_dense(network: DenseNet, data: DenseData, n_batches: int, *, first_ste
 
     Returns
     -------
-    DenseScores
-        Scores and factors.
+    dict
+        Efficiency, Jaccard and so on over all conditions of the recipe, positions at a nominal 100 nm per pixel.
     """
     parts = [_listed(network, data.batch(first_step + index)) for index in range(n_batches)]
     table = _joined([table for table, _ in parts])
@@ -79,27 +71,84 @@ def score_dense(network: DenseNet, data: DenseData, n_batches: int, *, first_ste
         "n_emitters": score.tp + score.fn,
         "measured": "simulated frames of the recipe with held-out PSFs and seed, positions at 100 nm per pixel",
     }
-    return DenseScores(scores, _factors(table, truth))
+    return scores
 
 
-def _factors(table: Localizations, truth: Localizations) -> dict[str, float]:
-    pairs = match_localizations(table, truth, _MATCH_NM)
-    if len(pairs) < _FEWEST_PAIRS:
-        return {}
-    found, true = table.take(pairs.table_row), truth.take(pairs.truth_row)
-    columns = {name: table[name] for name in ("frame", "x_nm", "y_nm")}
-    crowded = is_crowded(columns, _NOMINAL_PIXEL_NM)[pairs.table_row]
-    z = np.stack([(found[f"{a}_nm"] - true[f"{a}_nm"]) / found[f"uncertainty_{a}_nm"] for a in "xy"])
+def measure_calibration(
+    network: DenseNet, bank: PSFBank, settings: TrainingFrameSettings, seed: int
+) -> dict[str, float]:
+    """Measure a network's factors on movies of one PSF each, told nothing, as users' movies are.
+
+    Parameters
+    ----------
+    network : DenseNet
+        Trained.
+    bank : PSFBank
+        PSFs it was not trained on; each makes one movie.
+    settings : TrainingFrameSettings
+        What light and background the network was trained for.
+    seed : int
+        Of the movies.
+
+    Returns
+    -------
+    dict of str to float
+        As `ModelCard.calibration`; only factors that could be measured.
+    """
+    rng = np.random.default_rng([seed, 12])
+    tables, truths = [], []
+    for index in range(bank.n_psfs):
+        density = _between(rng, _CALIBRATED_DENSITY, settings.density_per_um2)
+        example = simulate_example(
+            bank.select([index]),
+            density_per_um2=density,
+            electrons=_between(rng, _CALIBRATED_ELECTRONS, settings.photons_e),
+            seed=seed + index,
+            background_e=_between(rng, _CALIBRATED_BACKGROUND_E, settings.background_e),
+            n_frames=math.ceil(_EMITTERS_PER_MOVIE / (density * (0.064 * bank.camera_pixel_size_nm[0]) ** 2)),
+            along_microtubules=False,
+        )
+        found = localize_dense(
+            example.stack,
+            example.camera,
+            example.camera_pixel_size_nm,
+            network,
+            settings=DenseLocalizationSettings(precision="float32"),
+        )
+        tables.append(found.table)
+        truths.append(example.truth)
+    return _factors(tables, truths)
+
+
+def _between(rng: np.random.Generator, wanted: tuple[float, float], trained: tuple[float, float]) -> float:
+    """Draw evenly on a log scale from what is wanted, as far as it was trained."""
+    low, high = max(wanted[0], trained[0]), min(wanted[1], trained[1])
+    return float(np.exp(rng.uniform(np.log(low), np.log(high)))) if low < high else math.sqrt(trained[0] * trained[1])
+
+
+def _factors(tables: list[Localizations], truths: list[Localizations]) -> dict[str, float]:
+    z, crowded, photon_log_ratio, photon_spread = [], [], [], []
+    for table, truth in zip(tables, truths, strict=True):
+        pairs = match_localizations(table, truth, _MATCH_NM)
+        found, true = table.take(pairs.table_row), truth.take(pairs.truth_row)
+        pixel_nm = table.grid.pixel_size_nm if table.grid else _NOMINAL_PIXEL_NM
+        columns = {name: table[name] for name in ("frame", "x_nm", "y_nm")}
+        crowded.append(is_crowded(columns, pixel_nm)[pairs.table_row])
+        errors = [found[f"{a}_nm"] - true[f"{a}_nm"] for a in "xy"]
+        # where the zero of a lopsided PSF lies is a convention: it moves all rows of a movie alike
+        z.append([(e - np.median(e)) / found[f"uncertainty_{a}_nm"] for e, a in zip(errors, "xy", strict=True)])
+        photon_log_ratio.append(np.log(true["photons"] / found["photons"]))
+        photon_spread.append(found["uncertainty_photons"] / found["photons"])
+    size, is_crowd = np.abs(np.concatenate(z, axis=1)), np.concatenate(crowded)
     factors: dict[str, float] = {}
-    for name, rows in (("sigma_isolated", ~crowded), ("sigma_crowded", crowded)):
+    for name, rows in (("sigma_isolated", ~is_crowd), ("sigma_crowded", is_crowd)):
         if int(rows.sum()) >= _FEWEST_PAIRS:
-            factors[name] = float(np.quantile(np.abs(z[:, rows]), _SIGMA_SHARE))
-    alone = ~crowded
+            factors[name] = float(np.quantile(size[:, rows], _SIGMA_SHARE))
+    alone = ~is_crowd
     if int(alone.sum()) >= _FEWEST_PAIRS:
-        ratio = np.log(true["photons"][alone] / found["photons"][alone])
+        ratio = np.concatenate(photon_log_ratio)[alone]
         factors["photons"] = float(np.exp(np.median(ratio)))
-        spread = found["uncertainty_photons"][alone] / found["photons"][alone]
-        centred = np.abs(ratio - np.median(ratio)) / spread
+        centred = np.abs(ratio - np.median(ratio)) / np.concatenate(photon_spread)[alone]
         factors["sigma_photons"] = float(np.quantile(centred, _SIGMA_SHARE))
     return {name: round(value, 4) for name, value in factors.items()}
 

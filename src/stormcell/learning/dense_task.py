@@ -14,7 +14,7 @@ from stormcell.learning.curves import METRICS_FILE, draw_curves
 from stormcell.learning.dense_data import DenseData
 from stormcell.learning.dense_localizing import DenseLocalizationSettings, localize_dense
 from stormcell.learning.dense_model import load_dense_model
-from stormcell.learning.dense_scoring import DenseScores, score_dense
+from stormcell.learning.dense_scoring import measure_calibration, score_dense
 from stormcell.learning.dense_training import DenseTrainingSettings, save_dense_model, train_dense
 from stormcell.learning.previews import draw_example, draw_patches, simulate_example
 from stormcell.physics.psf.random_bank import random_psf_bank
@@ -63,14 +63,14 @@ def train_dense_model(request: TrainingRequest[DenseTrainingSettings]) -> ModelC
         write_bytes(request.folder / "like.png", _compare_patches(request, recipe), overwrite=True)
     network = train_dense(request.curves, recipe, initial=initial, own=request.own, resume=request.resume)
     network = network.cpu().eval()
-    judged = judge(network, recipe)
+    scores, calibration = judge(network, recipe)
     card = save_dense_model(
         request.folder,
         network,
         recipe,
         name=request.name,
-        scores=judged.scores,
-        calibration=judged.calibration,
+        scores=scores,
+        calibration=calibration,
         training={
             "started_from": request.start or "nothing",
             "own_frames": None if request.data is None else str(request.data.name),
@@ -79,12 +79,14 @@ def train_dense_model(request: TrainingRequest[DenseTrainingSettings]) -> ModelC
         overwrite=True,
     )
     draw_curves(request.curves / METRICS_FILE, request.folder / "curves.png")
-    write_bytes(request.folder / "preview.png", preview(network, recipe, judged.calibration), overwrite=True)
+    write_bytes(request.folder / "preview.png", preview(network, recipe, calibration), overwrite=True)
     return card
 
 
-def judge(network: DenseNet, recipe: DenseTrainingSettings, n_batches: int = _SCORING_BATCHES) -> DenseScores:
-    """Score a network on frames of its recipe with PSFs and a seed of their own.
+def judge(
+    network: DenseNet, recipe: DenseTrainingSettings, n_batches: int = _SCORING_BATCHES
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Score and calibrate a network on frames of its recipe with PSFs and a seed of their own.
 
     Parameters
     ----------
@@ -97,13 +99,13 @@ def judge(network: DenseNet, recipe: DenseTrainingSettings, n_batches: int = _SC
 
     Returns
     -------
-    DenseScores
-        Scores and calibration.
+    tuple
+        Scores, and the factors of `ModelCard.calibration`.
     """
     seed = recipe.seed + _SEED_OF_SCORES
     bank = random_psf_bank(min(_SCORING_PSFS, recipe.n_psfs), seed, recipe.psfs)
     data = DenseData(TrainingFrames(recipe.frames, bank, seed=seed), network, recipe.data)
-    return score_dense(network, data, n_batches)
+    return score_dense(network, data, n_batches), measure_calibration(network, bank, recipe.frames, seed)
 
 
 def preview(network: DenseNet, recipe: DenseTrainingSettings, calibration: dict[str, float]) -> bytes:

@@ -49,8 +49,9 @@ def simulate_example(
     seed: int,
     background_e: float = _BACKGROUND_E,
     n_frames: int = 200,
+    along_microtubules: bool = True,
 ) -> Example:
-    """Simulate a dense movie of microtubules with the first PSF of a bank.
+    """Simulate a dense movie with the first PSF of a bank.
 
     Parameters
     ----------
@@ -66,6 +67,8 @@ def simulate_example(
         Electrons per pixel.
     n_frames : int
         Frames of the movie.
+    along_microtubules : bool
+        Whether the emitters sit on microtubules; else anywhere.
 
     Returns
     -------
@@ -75,9 +78,13 @@ def simulate_example(
     rng = np.random.default_rng([seed, 11])
     size = float(bank.camera_pixel_size_nm[0])
     side_nm = (_SIDE_PX + 2 * _MARGIN_PX) * size
-    sites = Microtubules().sites(Scene(side_nm, side_nm), rng)
     counts = rng.poisson(density_per_um2 * (side_nm / 1000) ** 2, n_frames)
-    chosen = sites[rng.integers(0, len(sites), int(counts.sum()))]
+    n = int(counts.sum())
+    if along_microtubules:
+        sites = Microtubules().sites(Scene(side_nm, side_nm), rng)
+        chosen = sites[rng.integers(0, len(sites), n)]
+    else:
+        chosen = rng.uniform(0, side_nm, (n, 2))
     x, y = chosen[:, 0] / size - _MARGIN_PX, chosen[:, 1] / size - _MARGIN_PX
     light = electrons * np.exp(0.5 * rng.standard_normal(len(x)) - 0.125)
     expected = torch.full((n_frames, 1, _SIDE_PX, _SIDE_PX), background_e)
