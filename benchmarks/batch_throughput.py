@@ -47,13 +47,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--verb", default="localize")
     parser.add_argument("--method", default="lsq")
+    parser.add_argument("--per-frame", type=int, default=4, help="emitters; with auto 2 are sparse enough for fits")
     given = parser.parse_args()
     options = {**OPTIONS, "method": given.method}
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as temporary:
         plate = Path(temporary) / "plate"
         plate.mkdir()
-        make_fields(plate, given.fields, given.frames, given.side)
+        make_fields(plate, given.fields, given.frames, given.side, given.per_frame)
         alone, paths = Path(temporary) / "alone", sorted(plate.iterdir())
         alone.mkdir()
         name = "" if given.verb == "run" else ".parquet"
@@ -73,6 +74,8 @@ def main() -> None:
         done = sc.batch(plate, output=out, verb=given.verb, verb_options=text, workers=given.workers)
         whole, whole_cpu = time.perf_counter() - begin, processor_s() - busy_before
         ends = sorted(path.stat().st_mtime for path in out.glob("*/outcome.json"))
+        seconds = {outcome["name"]: outcome.get("seconds", 0.0) for outcome in done.outcomes}
+        order = sorted(seconds, key=lambda name: (out / name / "outcome.json").stat().st_mtime)
         rows = len(pd.read_parquet(out / "summary.parquet"))
     busy = sum(outcome.get("seconds", 0) for outcome in done.outcomes) / given.workers
     print(f"one process: {single * 1e3:.0f} ms per field; batch: {whole:.1f} s for {given.fields} fields")
@@ -81,6 +84,9 @@ def main() -> None:
     if len(late) > given.workers:
         steady = (len(late) - 1) / (late[-1] - late[0])
         print(f"once the workers are warm: {steady * single / given.workers:.2f} of {given.workers} x one process")
+        worked = sum(seconds[name] for name in order[2 * given.workers + 1 :])
+        idle = (given.workers * (late[-1] - late[0]) - worked) / (len(late) - 1)
+        print(f"once the workers are warm, a worker waits {idle * 1e3:.0f} ms between two fields")
     print(
         f"processor time: {single_cpu * 1e3:.0f} ms per field in one process, "
         f"{whole_cpu / given.fields * 1e3:.0f} ms in the batch, the start of the workers included; "

@@ -191,7 +191,9 @@ def _is_about_writing(error: OSError | RuntimeError, temporary: Path) -> bool:
     if not isinstance(error, OSError):
         return False
     names = {str(name) for name in (error.filename, error.filename2) if name is not None}
-    return error.errno in _NO_SPACE or (str(temporary) in names and temporary.name != "")
+    # pyarrow names the file in its words only
+    is_named = str(temporary) in names or (not names and temporary.name in str(error))
+    return error.errno in _NO_SPACE or (is_named and temporary.name != "")
 
 
 def _refusal(error: OSError | RuntimeError, target: Path) -> str:

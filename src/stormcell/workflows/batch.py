@@ -51,6 +51,10 @@ class BatchVerbSettings(Settings):
     workers: PositiveInt | None = None
     """Processes on this machine (one for each core without it), or jobs on Slurm."""
 
+    worker_memory_gb: Annotated[float, Field(gt=0)] | None = None
+    """Memory of each worker on this machine [GB] (its share of all without it); one that takes more is ended, and the
+    input it was at is tried once more, then reported."""
+
     cluster: str | None = None
     """Where the workers are: tcp://HOST:PORT of a Dask scheduler, or slurm:CONFIG.yaml; this machine without it."""
 
@@ -164,7 +168,8 @@ def batch(
         work.take([item for item in items if not wanted.watch or finished(folder, item.name) is not None])
         try:
             if work.waiting or wanted.watch:
-                with open_client(wanted.cluster, wanted.workers, wanted.threads) as client:
+                pool = (wanted.cluster, wanted.workers, wanted.threads, wanted.worker_memory_gb)
+                with open_client(*pool) as client:
                     work.go(client, begin_stage(progress, "Inputs"))
         finally:
             outputs = write_summary(folder, list(work.outcomes.values()), len(work.known))
@@ -200,6 +205,8 @@ class _Work:
     overwrite: bool = False
     known: set[str] = field(default_factory=set)
     waiting: deque[tuple[BatchItem, int]] = field(default_factory=deque)
+    suspects: deque[tuple[BatchItem, int]] = field(default_factory=deque)
+    """Inputs whose worker died: the scheduler blames all that waited there, so each is tried again alone."""
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def take(self, items: list[BatchItem]) -> None:
@@ -232,10 +239,10 @@ class _Work:
         watcher = Watcher(wanted.settle_s, BATCH_VERBS[wanted.verb].takes_movie)
         last = looked = busy = time.monotonic()
         pause_s = _SUMMARY_EVERY_S
-        while self.waiting or running or (wanted.watch and not self._is_idle(busy)):
+        while self.waiting or self.suspects or running or (wanted.watch and not self._is_idle(busy)):
             # A short queue at each worker keeps it busy; a long one would only fill the scheduler.
-            while self.waiting and len(running) < 2 * max(1, len(client.nthreads())) + 2:
-                item, attempt = self.waiting.popleft()
+            while self._may_submit(len(running), 2 * max(1, len(client.nthreads())) + 2):
+                item, attempt = (self.waiting or self.suspects).popleft()
                 call = (wanted.verb, item, str(self.folder), threads, self.overwrite, wanted.results_url)
                 running[client.submit(process, *call, pure=False)] = (item, attempt)
             done = _first_done(wait, list(running))
@@ -254,6 +261,9 @@ class _Work:
                 self.take(watcher.complete(item for item in found if item.name not in self.known))
                 looked = now
 
+    def _may_submit(self, n_running: int, most: int) -> bool:
+        return n_running < most if self.waiting else bool(self.suspects) and n_running == 0
+
     def _is_idle(self, busy: float) -> bool:
         return self.wanted.idle_s is not None and time.monotonic() - busy > self.wanted.idle_s
 
@@ -263,7 +273,7 @@ class _Work:
         if "error" in outcome and (self.overwrite or finished(self.folder, item.name) is None):
             note(self.folder, item=item.name, state="failed", attempt=attempt, error=outcome["error"])
             if attempt < _TRIES:
-                self.waiting.append((item, attempt + 1))
+                (self.waiting if failure is None else self.suspects).append((item, attempt + 1))
                 return
             self.outcomes[item.name] = outcome
             if self.wanted.fail_fast:
@@ -287,7 +297,7 @@ def _first_done(wait: Any, futures: list[Any]) -> list[Any]:
 
 
 def _lost(verb: str, item: BatchItem, failure: BaseException) -> dict[str, Any]:
-    reason = "its worker died (out of memory, or killed); use fewer workers"
+    reason = "its worker died (out of memory, or killed); use fewer workers, or a part of the movie with roi"
     if type(failure).__name__ != "KilledWorker":
         reason = f"{type(failure).__name__}: {failure}"
     return {"name": item.name, "source": item.source, "verb": verb, "options": item.options, "error": reason}

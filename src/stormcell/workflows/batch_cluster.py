@@ -37,7 +37,13 @@ def share_threads(workers: int | None, threads: int | None = None) -> tuple[int,
 
 
 @contextmanager
-def open_client(cluster: str | None, workers: int | None, threads: int | None = None) -> Iterator[Any]:
+def open_client(
+    cluster: str | None,
+    workers: int | None,
+    threads: int | None = None,
+    memory_gb: float | None = None,
+    allowed_deaths: int = 0,
+) -> Iterator[Any]:
     """Connect to the workers.
 
     Parameters
@@ -48,6 +54,11 @@ def open_client(cluster: str | None, workers: int | None, threads: int | None = 
         Processes on this machine, or jobs on Slurm.
     threads : int, optional
         Threads of all processes on this machine together.
+    memory_gb : float, optional
+        Memory of each process on this machine; None gives each its share of all. One that takes more is ended.
+    allowed_deaths : int
+        How often a worker may die over a piece of work before that counts as failed; a scheduler that runs already
+        has its own number.
 
     Yields
     ------
@@ -65,7 +76,10 @@ def open_client(cluster: str | None, workers: int | None, threads: int | None = 
     except ImportError:
         msg = 'batch needs dask.distributed; install it with: pip install "stormcell[cluster]"'
         raise MissingDependencyError(msg) from None
-    settings: dict[str, Any] = {"distributed.scheduler.allowed-failures": 1, "distributed.admin.log-length": 0}
+    settings: dict[str, Any] = {
+        "distributed.scheduler.allowed-failures": allowed_deaths,
+        "distributed.admin.log-length": 0,
+    }
     if cluster is None:
         count, each = share_threads(workers, threads)
         settings["distributed.nanny.pre-spawn-environ"] = dict.fromkeys(_THREAD_VARIABLES, str(each))
@@ -73,7 +87,7 @@ def open_client(cluster: str | None, workers: int | None, threads: int | None = 
         settings["distributed.nanny.environ"] = {_NUMBA_VARIABLE: str(each)}
         with (
             dask.config.set(settings),
-            _local(count) as local,
+            _local(count, memory_gb) as local,
             distributed.Client(local) as client,
         ):
             yield client
@@ -86,13 +100,13 @@ def open_client(cluster: str | None, workers: int | None, threads: int | None = 
             yield client
 
 
-def _local(count: int) -> Any:
+def _local(count: int, memory_gb: float | None) -> Any:
     import distributed
 
+    limit = "auto" if memory_gb is None else int(memory_gb * 1e9)
+    quiet = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
     try:
-        return distributed.LocalCluster(
-            n_workers=count, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
-        )
+        return distributed.LocalCluster(n_workers=count, threads_per_worker=1, memory_limit=limit, **quiet)
     except RuntimeError as error:
         msg = f"the worker processes did not start ({error}); finished inputs are kept, call again with fewer workers"
         raise InputError(msg) from None

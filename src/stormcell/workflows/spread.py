@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from stormcell.localization.recipe import FitRecipe, FittedBlocks
     from stormcell.workflows.progress import Progress
 
+_ALLOWED_DEATHS = 3
+"""All shares of a movie wait at the workers at once, and one that dies is blamed on each that waited there."""
 _SHARES_PER_WORKER = 4
 _MOST_BLOCKS = 16
 """A share is small enough for the bar to move and for a lost one to be repeated quickly."""
@@ -236,14 +238,14 @@ def open_spread(cluster: str | None, survey: Survey) -> Iterator[Spread | None]:
     Window.of(survey.stack)
     kind, _, count = cluster.partition(":")
     if kind != "local":
-        with open_client(cluster, None) as client:
+        with open_client(cluster, None, allowed_deaths=_ALLOWED_DEATHS) as client:
             yield Spread(client, survey, 1)
         return
     if count and (not count.isdigit() or int(count) < 1):
         msg = f"expected --cluster local:N with N of at least 1, got {cluster}"
         raise InputError(msg)
     workers, threads = share_threads(int(count) if count else None)
-    with open_client(None, workers) as client:
+    with open_client(None, workers, allowed_deaths=_ALLOWED_DEATHS) as client:
         yield Spread(client, survey, threads)
 
 
