@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stormcell.physics.cameras import Camera
 
 _Place = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-_SAMPLE = SampleSettings(max_pixels=2_000_000, n_blocks=6, max_tiles=9)
+_SAMPLE = SampleSettings(max_pixels=2_000_000, n_blocks=4, max_tiles=9)
 _TILE_PX = 256
 _FRAMES_PER_BLOCK = 100
 _MOST_BLOCKS = 20
