@@ -328,7 +328,7 @@ def uniform(model: DensifyModel, options: argparse.Namespace) -> dict:
         for label in ("microtubules", "unknown"):
             for mode, given in (("both", flat), ("events", None)):
                 scene = Scene(strewn.emitters, strewn.emitters, label)
-                image = gaussian_filter(draw(model, scene, even, given), 1.0)
+                image = gaussian_filter(opened(even, given, scene, options).image.pixels, 1.0)
                 length = skeleton_length_um(image > level, PX) * 100 / area
                 plain = gaussian_filter(histogram(points), 3.0) / 0.03
                 rows.setdefault(f"{label} {mode}", []).append(

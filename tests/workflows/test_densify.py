@@ -321,3 +321,21 @@ def test_a_picture_finer_than_its_events_is_said_to_be() -> None:
         said = verdict(picture, given, Judgement(), [])
         assert (said.numbers["fine_detail_gain"] > 1.45) == sharpened
         assert any("fine detail" in sentence for sentence in said.sentences) == sharpened
+
+
+def test_events_of_chance_are_drawn_as_their_density(model: str) -> None:
+    rng = np.random.default_rng(9)
+    strewn = table(600, x_nm=rng.uniform(0, 4000, 600), y_nm=rng.uniform(0, 4000, 600))
+    done = densify(strewn, model=model, share=0.1, link=False)
+    assert done.image.pixels.std() < 0.2 * done.image.pixels.mean()
+    assert done.image.pixels.sum() == pytest.approx(6000, rel=0.05)
+    assert done.verdict.level == "doubtful"
+    assert "chance" in " ".join(done.verdict.sentences)
+    plain = densify(strewn, model=model, share=0.1, link=False, flatten=False)
+    assert plain.image.pixels.std() > done.image.pixels.std()
+
+
+def test_structure_is_never_flattened(model: str) -> None:
+    lined = table(150)
+    drawn, same = (densify(lined, model=model, flatten=flatten) for flatten in (True, False))
+    np.testing.assert_array_equal(drawn.image.pixels, same.image.pixels)

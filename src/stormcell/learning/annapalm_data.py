@@ -85,7 +85,7 @@ class DensifyData:
     ) -> None:
         self._settings, self._pairs, self.seed = settings, pairs, seed
         self._measured = tuple(measured)
-        self._fields = fields.replace(shares={"other": 1.0}) if measured else fields
+        self._fields = fields.replace(shares={"other": 0.8, "scattered": 0.2}) if measured else fields
         self._cache: dict[int, EmitterField] = {}
 
     def field(self, index: int) -> EmitterField:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from stormcell.learning.annapalm_other import OTHER, log_uniform
+from stormcell.learning.annapalm_other import OTHER, log_uniform, scattered
 from stormcell.networks.annapalm import STRUCTURE_LABELS, UNKNOWN
 from stormcell.settings import Settings
 from stormcell.simulation.structures.actin import Actin
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from stormcell.simulation.structures.registry import Structure
 
-OTHER_STRUCTURE = "other"
+OTHER_STRUCTURE, SCATTERED = "other", "scattered"
 _RIM_NM = 400.0
 
 
@@ -34,10 +34,17 @@ class FieldSettings(Settings):
     side_nm: float = Field(8000.0, ge=3000)
     """Side of a simulated field, nm."""
     shares: dict[str, float] = Field(
-        default={"microtubules": 0.22, "nuclear_pores": 0.18, "mitochondria": 0.16, "actin": 0.14, "other": 0.30}
+        default={
+            "microtubules": 0.21,
+            "nuclear_pores": 0.17,
+            "mitochondria": 0.15,
+            "actin": 0.12,
+            "other": 0.26,
+            "scattered": 0.09,
+        }
     )
     """Share of the fields of each structure; 'other' are curves, blobs, broken rings, scattered points, endoplasmic
-    reticulum and pits."""
+    reticulum and pits; 'scattered' is scattered points alone, which are not to be joined to lines."""
     localizations_per_um: tuple[float, float] = (200.0, 600.0)
     """Localizations per um of microtubule in the whole acquisition, before linking."""
     frames_per_burst: tuple[float, float] = (2.0, 3.0)
@@ -128,6 +135,8 @@ def _emitters(settings: FieldSettings, name: str, rng: np.random.Generator) -> t
     """Positions (N, 2) and the mean number of events of an emitter."""
     is_pore = name == "nuclear_pores"
     events_each = log_uniform(rng, *(settings.events_per_pore_emitter if is_pore else settings.events_per_emitter))
+    if name == SCATTERED:
+        return scattered(rng, settings.side_nm), events_each
     if name == OTHER_STRUCTURE and rng.random() < 0.75:
         parts = [OTHER[int(k)](rng, settings.side_nm) for k in rng.integers(0, len(OTHER), int(rng.integers(1, 3)))]
         return np.concatenate(parts), events_each

@@ -127,7 +127,7 @@ def broken_rings(rng: np.random.Generator, side_nm: float) -> NDArray[np.float64
 
 
 def scattered(rng: np.random.Generator, side_nm: float) -> NDArray[np.float64]:
-    """Scatter emitters evenly.
+    """Scatter emitters with no structure at all: evenly, or more here than there, some in small sparse clusters.
 
     Parameters
     ----------
@@ -141,8 +141,26 @@ def scattered(rng: np.random.Generator, side_nm: float) -> NDArray[np.float64]:
     ndarray
         Shape (N, 2), x and y of emitters in nm.
     """
-    n_points = rng.poisson(log_uniform(rng, 5, 400) * (side_nm / 1000) ** 2)
-    return rng.uniform(0, side_nm, (n_points, 2))
+    area_um2 = (side_nm / 1000) ** 2
+    n_points = rng.poisson(log_uniform(rng, 5, 1500) * area_um2)
+    points = rng.uniform(0, side_nm, (n_points, 2))
+    if rng.random() < 0.5:
+        points = points[rng.random(n_points) < _waves(rng, points, side_nm)]
+    if rng.random() < 0.3:
+        per_cluster, size_nm = log_uniform(rng, 2, 30), log_uniform(rng, 8, 60)
+        centres = rng.uniform(0, side_nm, (rng.poisson(log_uniform(rng, 0.05, 2) * area_um2), 2))
+        centres = np.repeat(centres, rng.poisson(per_cluster, len(centres)), axis=0)
+        points = np.concatenate([points, centres + rng.normal(0, size_nm, centres.shape)])
+    return points
+
+
+def _waves(rng: np.random.Generator, points: NDArray[np.float64], side_nm: float) -> NDArray[np.float64]:
+    """Share of the points that is kept at each place: a few long waves, so that no place has an edge."""
+    total = np.zeros(len(points))
+    for _ in range(3):
+        direction = rng.normal(0, 2 * math.pi / log_uniform(rng, 1200, 1.5 * side_nm), 2)
+        total += np.sin(points @ direction + rng.uniform(0, 2 * math.pi))
+    return np.asarray(np.exp(rng.uniform(0.2, 1.2) * (total - 3)))
 
 
 OTHER = (

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 DARK_PERCENTILE, BRIGHT_PERCENTILE = 1.0, 99.5
 """Levels of an image that become 0 and 1."""
+_NORMAL_SPAN = 4.9
+"""Standard deviations of a normal distribution between these percentiles."""
 
 
 def overlap_shares(edges_nm: NDArray[np.floating], source_edges_nm: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -150,7 +152,10 @@ def simulate_widefield(
     noisy = rng.poisson(np.clip(photons * (relative + dark) * light, 0, None) + background) - background
     noisy = noisy + rng.normal(0, 2, noisy.shape) - photons * dark
     gain, offset = np.exp(rng.normal(0, 0.2)), rng.normal(0, 0.03)
-    camera_image = (gain * noisy / photons + offset).astype(np.float32)
+    # an image is normalised by its own percentiles, which noise moves apart: an even haze fills the whole range
+    noise = np.sqrt(photons * (0.5 + dark) + background + 4) / photons
+    span = np.sqrt(1 + (_NORMAL_SPAN * noise) ** 2)
+    camera_image = (gain * (0.5 + (noisy / photons - 0.5) / span) + offset).astype(np.float32)
     return np.asarray(
         overlap_shares(sr_edges, cameras[0]).astype(np.float32)
         @ camera_image

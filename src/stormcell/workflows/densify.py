@@ -12,6 +12,7 @@ import numpy as np
 from stormcell.data.localizations import Localizations
 from stormcell.data.sr_image import SRImage
 from stormcell.errors import DataQualityWarning, InputError
+from stormcell.workflows.densify_even import even_picture, widefield_levels
 from stormcell.workflows.densify_input import (
     DensifyInput,
     independent_events,
@@ -225,9 +226,17 @@ def densify_input(
         doubts = [*doubts, "the table is empty" + ("" if given.widefield is None else ": only the wide-field speaks")]
     for sentence in doubts:
         warnings.warn(sentence, DataQualityWarning, stacklevel=2)
-    drawn, uncertainty = _draw(model, given, options, begin_stage(progress, "Densifying"))
+    flat = even_picture(given, options.share) if options.flatten else None
+    if flat is None:
+        drawn, uncertainty = _draw(model, given, options, begin_stage(progress, "Densifying"))
+    else:
+        drawn, uncertainty, sentence = flat
+        warnings.warn(sentence, DataQualityWarning, stacklevel=2)
+        doubts = [*doubts, sentence]
 
     def again(label: str) -> SRImage:
+        if flat is not None:
+            return drawn
         return _draw(model, given, options.replace(structure=label), begin_stage(progress, "Asking again"))[0]
 
     judged = judge(drawn, given, options.structure, again if options.classify else None)
@@ -250,13 +259,8 @@ def _draw(
     model: DensifyModel, given: DensifyInput, options: DensifyOptions, progress: Callable[[int, int], None] | None
 ) -> tuple[SRImage, SRImage]:
     from stormcell.learning.annapalm_inference import DensifyInferenceSettings, densify_image
-    from stormcell.learning.annapalm_widefield import normalise_widefield, resample_by_edges
 
-    wide = covered = None
-    if given.widefield is not None:
-        size, origin = given.widefield.sr_pixel_size_nm, given.widefield.grid.origin_nm
-        levels = normalise_widefield(given.widefield.pixels)
-        wide, covered = resample_by_edges(levels, size, origin, 20.0, given.grid.shape, given.grid.origin_nm)
+    wide, covered = widefield_levels(given)
     how = DensifyInferenceSettings(structure=options.structure, share=options.share, tile_px=options.tile_px)
     done = densify_image(model, given.counts, wide, how, widefield_covered=covered, progress=progress)
     scale = np.float32(1.0 if options.share is None else 1 / options.share)

@@ -33,6 +33,10 @@ class DensifyOptions(Settings):
     classify: bool = True
     """Tell measured, inferred and contradicted structure apart; takes three runs of the network in place of one."""
 
+    flatten: bool = True
+    """Where the events show no structure at all - neither their pairs nor the wide-field image differ from chance -
+    draw their density, smoothed over 1 um, in place of the network's picture, and say so."""
+
     suppress: bool = False
     """Dim structure that the wide-field image or the events contradict."""
 
