@@ -1,6 +1,10 @@
 """Fixtures for all tests."""
 
+import os
 from pathlib import Path
+
+# two test processes share the cores, and waiting threads must not spin; before any library with threads is loaded
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 

@@ -37,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code: 0 done, 2 refused, 130 interrupted, 1 our own fault.
     """
+    # Threads that spin while they wait cost others their cores, and on a shared machine ourselves most of the time;
+    # read when the thread library is loaded, which is later than here.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
         command = typer.main.get_command(build_app(arguments))
