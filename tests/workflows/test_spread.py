@@ -36,10 +36,11 @@ def movie(tmp_path: Path) -> Path:
     return tmp_path / "movie.npy"
 
 
-@pytest.mark.parametrize("method", ["mle", "auto"])
+@pytest.mark.parametrize("method", ["mle", "auto", "dense"])
 def test_the_table_is_that_of_the_serial_run(movie: Path, cluster: str, method: str) -> None:
-    serial = sc.localize(movie, method=method, frames="5:", **_OPTIONS)
-    shared = sc.localize(movie, method=method, frames="5:", cluster=cluster, **_OPTIONS)
+    # the saturated pixels make the network's noise so large that light no longer counts as blinking
+    given = {**_OPTIONS, "method": method, "frames": "5:", "rejects_still": False}
+    serial, shared = sc.localize(movie, **given), sc.localize(movie, cluster=cluster, **given)
     assert shared.names == serial.names
     assert shared.n_rows == serial.n_rows > 80
     for name in serial.names:

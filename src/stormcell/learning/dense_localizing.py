@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from stormcell.data import FrameStack, PixelGrid, SRImage
     from stormcell.networks.dense import DenseNet
@@ -84,6 +85,101 @@ class DenseLocalization:
     n_still_rows: int = 0
 
 
+@dataclass(frozen=True)
+class KnownMovie:
+    """What is read from a whole movie before its frames go through the network; it can travel to other processes.
+
+    Parameters
+    ----------
+    noise : MovieNoise
+        The noise to reckon with.
+    is_hot : ndarray
+        Shape (Y, X), hot pixels.
+    condition : Tensor or None
+        The PSF as the network is told it; None where it could not be fitted.
+    psf_sigma_px : float
+        Its width.
+    electrons_factor : float
+        How many times more electrons an emitter has than the network says of it.
+    n_struck : int
+        Pixel values replaced in the frames that were looked at.
+    """
+
+    noise: MovieNoise
+    is_hot: NDArray[np.bool_]
+    condition: Tensor | None
+    psf_sigma_px: float
+    electrons_factor: float
+    n_struck: int
+
+
+def know_movie(
+    stack: FrameStack,
+    camera: Camera,
+    network: DenseNet,
+    noise: MovieNoise | None = None,
+    settings: DenseLocalizationSettings | None = None,
+) -> KnownMovie:
+    """Read from a movie what the network has to know of it.
+
+    Parameters
+    ----------
+    stack, camera, network, noise, settings
+        As for `localize_dense`.
+
+    Returns
+    -------
+    KnownMovie
+        Noise, hot pixels, PSF.
+    """
+    settings = settings or DenseLocalizationSettings()
+    noise = noise or measure_noise(stack, camera)
+    sample = _frames_to_describe(stack)
+    units = _NetworkUnits(camera, stack, noise)
+    if len(sample) >= _FEWEST_TO_JUDGE_PIXELS:
+        units.find_hot(sample)
+    few = sample[:: max(1, len(sample) // _frames_for(_PIXELS_TO_DESCRIBE, stack))]
+    frames = units.to_network(few)
+    fitted = fit_psf(network, frames, units.read_variance)
+    condition = None if fitted is None else fitted.descriptor
+    described = condition
+    if described is None:
+        described = _runner(network, None, settings).describe(frames, units.read_variance)
+    factor = 1.0 if fitted is None else fitted.electrons_factor
+    return KnownMovie(noise, units.is_hot, condition, psf_sigma_of(network, described), factor, units.n_struck)
+
+
+def list_blocks(
+    stack: FrameStack,
+    camera: Camera,
+    network: DenseNet,
+    known: KnownMovie,
+    settings: DenseLocalizationSettings,
+    blocks: tuple[int, int],
+) -> list[ComponentList]:
+    """List the emitters of some blocks of a movie, as `localize_dense` does; in whichever process.
+
+    Parameters
+    ----------
+    stack, camera, network, known, settings
+        As for `localize_dense`.
+    blocks : tuple of int
+        Half-open range of blocks, out of `block_starts`.
+
+    Returns
+    -------
+    list of ComponentList
+        One for each block.
+    """
+    units = _NetworkUnits(camera, stack, known.noise, known.is_hot)
+    runner = _runner(network, known.condition, settings)
+    starts = block_starts(stack)[slice(*blocks)]
+    return [
+        runner.list_emitters(frames, units.read_variance, settings.probability_threshold)
+        for _, frames, _ in _blocks(stack, units, starts, int(settings.uses_neighbours))
+    ]
+
+
 def localize_dense(
     stack: FrameStack,
     camera: Camera,
@@ -91,6 +187,8 @@ def localize_dense(
     network: DenseNet,
     *,
     noise: MovieNoise | None = None,
+    known: KnownMovie | None = None,
+    listed: Callable[[int], ComponentList] | None = None,
     calibration: Mapping[str, float] | None = None,
     sr_pixel_size_nm: float | None = None,
     settings: DenseLocalizationSettings | None = None,
@@ -110,6 +208,10 @@ def localize_dense(
         Trained network.
     noise : MovieNoise, optional
         The movie's noise; None measures it and believes the camera where it agrees.
+    known : KnownMovie, optional
+        From `know_movie`; None reads it from this movie.
+    listed : callable, optional
+        From the number of a block to the emitters that `list_blocks` listed; None lists them here.
     calibration : mapping of str to float, optional
         The model card's factors (`ModelCard.calibration`).
     sr_pixel_size_nm : float, optional
@@ -126,17 +228,21 @@ def localize_dense(
     """
     settings = settings or DenseLocalizationSettings()
     grid = stack.grid(camera_pixel_size_nm)
-    noise = noise or measure_noise(stack, camera)
-    sample = _frames_to_describe(stack)
-    units = _NetworkUnits(camera, stack, noise, sample)
-    runner, sigma, electrons_factor = _tell_psf(network, stack, units, sample, settings)
+    known = known or know_movie(stack, camera, network, noise, settings)
+    units = _NetworkUnits(camera, stack, known.noise, known.is_hot, known.n_struck)
+    runner = None if listed is not None else _runner(network, known.condition, settings)
+    sigma = known.psf_sigma_px
     picture = ProbabilityImage(grid, sr_pixel_size_nm) if sr_pixel_size_nm is not None else None
     least = settings.probability_threshold if picture is None else min(0.05, settings.probability_threshold)
     still = StillLight(units.read_variance, sigma)
     tables = [_columns(ComponentList.none(), np.zeros(0, np.bool_), 0, grid, units)]
-    for start, frames, margin in _blocks(stack, units, int(settings.uses_neighbours)):
-        found = runner.list_emitters(frames, units.read_variance, least)
-        found.rows[:, 5] += np.float32(math.log(electrons_factor))
+    blocks = _blocks(stack, units, block_starts(stack), int(settings.uses_neighbours))
+    for index, (start, frames, margin) in enumerate(blocks):
+        if runner is not None:
+            found = runner.list_emitters(frames, units.read_variance, least)
+        elif listed is not None:
+            found = listed(index)
+        found.rows[:, 5] += np.float32(math.log(known.electrons_factor))
         own = (found.frame >= margin[0]) & (found.frame < len(frames) - margin[1])
         columns = _columns(found, own, start - margin[0] + stack.first_frame, grid, units)
         calibrate(columns, calibration or {}, grid.pixel_size_nm)
@@ -158,7 +264,7 @@ def localize_dense(
         Localizations(_sorted(tables), grid=grid, n_frames=stack.n_frames),
         None if picture is None else picture.image(),
         None if picture is None else picture.uncertainty(),
-        noise,
+        known.noise,
         sigma,
         int(units.is_hot.sum()),
         units.n_struck,
@@ -169,16 +275,24 @@ def localize_dense(
 class _NetworkUnits:
     """Grey values to network electrons and back; bad pixels are replaced on the way."""
 
-    def __init__(self, camera: Camera, stack: FrameStack, noise: MovieNoise, sample: NDArray[Any]) -> None:
+    def __init__(
+        self,
+        camera: Camera,
+        stack: FrameStack,
+        noise: MovieNoise,
+        is_hot: NDArray[np.bool_] | None = None,
+        n_struck: int = 0,
+    ) -> None:
         self._camera = camera
         self._origin_px = stack.origin_px
         self.scale = noise.scale
         self.qe = camera.qe
         self.read_variance = np.ascontiguousarray(noise.read_variance_e2 / noise.scale**2, dtype=np.float32)
-        self.n_struck = 0
-        self.is_hot = np.zeros(stack.frame_shape, np.bool_)
-        if len(sample) >= _FEWEST_TO_JUDGE_PIXELS:
-            self.is_hot = find_hot_pixels(self._electrons(sample), self.read_variance)
+        self.n_struck = n_struck
+        self.is_hot = np.zeros(stack.frame_shape, np.bool_) if is_hot is None else is_hot
+
+    def find_hot(self, sample: NDArray[Any]) -> None:
+        self.is_hot = find_hot_pixels(self._electrons(sample), self.read_variance)
 
     def to_network(self, frames: NDArray[Any]) -> NDArray[np.float32]:
         electrons = self._electrons(frames)
@@ -192,30 +306,14 @@ class _NetworkUnits:
         return clean
 
 
-def _tell_psf(
-    network: DenseNet,
-    stack: FrameStack,
-    units: _NetworkUnits,
-    sample: NDArray[Any],
-    settings: DenseLocalizationSettings,
-) -> tuple[DenseRunner, float, float]:
-    """Make the network ready for the movie's PSF, which it is told where it can be fitted.
-
-    Also gives that PSF's width, and the factor by which the network sees too few electrons under it.
-    """
-    few = sample[:: max(1, len(sample) // _frames_for(_PIXELS_TO_DESCRIBE, stack))]
-    frames = units.to_network(few)
-    fitted = fit_psf(network, frames, units.read_variance)
-    condition = None if fitted is None else fitted.descriptor
-    runner = DenseRunner(
+def _runner(network: DenseNet, condition: Tensor | None, settings: DenseLocalizationSettings) -> DenseRunner:
+    return DenseRunner(
         network,
         condition=condition,
         uses_neighbours=settings.uses_neighbours,
         device=settings.device,
         precision=settings.precision,
     )
-    described = runner.describe(frames, units.read_variance) if condition is None else condition
-    return runner, psf_sigma_of(network, described), 1.0 if fitted is None else fitted.electrons_factor
 
 
 def _sorted(tables: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
@@ -235,20 +333,36 @@ def _frames_to_describe(stack: FrameStack) -> NDArray[Any]:
     return np.concatenate([stack.read(int(i), int(i) + 1) for i in chosen])
 
 
+def block_starts(stack: FrameStack) -> range:
+    """Say where the blocks begin whose frames go through the network together.
+
+    Parameters
+    ----------
+    stack : FrameStack
+        The movie.
+
+    Returns
+    -------
+    range
+        Their first frames; its step is their length.
+    """
+    n_frames = max(1, min(CHUNK_FRAMES, _PIXELS_PER_BLOCK // math.prod(stack.frame_shape)))
+    return range(0, max(1, stack.n_frames), n_frames)
+
+
 def _blocks(
-    stack: FrameStack, units: _NetworkUnits, halo: int
+    stack: FrameStack, units: _NetworkUnits, starts: range, halo: int
 ) -> Iterator[tuple[int, NDArray[np.float32], tuple[int, int]]]:
     """Read and convert ahead while the network works; each block comes with `halo` neighbours where there are any."""
-    n_frames = max(1, min(CHUNK_FRAMES, _PIXELS_PER_BLOCK // math.prod(stack.frame_shape)))
+    n_frames = starts.step
 
     def read(start: int) -> tuple[int, NDArray[np.float32], tuple[int, int]]:
         first, last = max(start - halo, 0), min(start + n_frames + halo, stack.n_frames)
         margin = (start - first, max(0, last - min(start + n_frames, stack.n_frames)))
         return start, units.to_network(stack.read(first, last)), margin
 
-    starts = range(0, stack.n_frames, n_frames)
     with ThreadPoolExecutor(1) as reader:
-        ahead = reader.submit(read, 0)
+        ahead = reader.submit(read, starts[0])
         for following in [*starts[1:], None]:
             block = ahead.result()
             if following is not None:

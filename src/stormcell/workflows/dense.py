@@ -8,16 +8,24 @@ from stormcell.data.provenance import Quantity
 from stormcell.workflows.localize_methods import Found
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stormcell.data.frame_stack import FrameStack
-    from stormcell.learning.dense_localizing import DenseLocalization
+    from stormcell.learning.dense_inference import ComponentList
+    from stormcell.learning.dense_localizing import DenseLocalization, DenseLocalizationSettings, KnownMovie
     from stormcell.learning.dense_model import DenseModel
     from stormcell.workflows.camera import MovieContext
     from stormcell.workflows.dense_settings import NetworkOptions
     from stormcell.workflows.progress import Progress
+    from stormcell.workflows.spread import Spread
 
 
 def localize_with_network(
-    stack: FrameStack, context: MovieContext, options: NetworkOptions, progress: Progress | None
+    stack: FrameStack,
+    context: MovieContext,
+    options: NetworkOptions,
+    progress: Progress | None,
+    spread: Spread | None = None,
 ) -> Found:
     """Localize with the dense network.
 
@@ -31,6 +39,8 @@ def localize_with_network(
         Which network, and how.
     progress : callable or None
         Called as progress(done, total) with frames.
+    spread : Spread or None
+        Workers that share the network's work; None does it here.
 
     Returns
     -------
@@ -40,8 +50,64 @@ def localize_with_network(
     from stormcell.learning.dense_model import load_dense_model
 
     model = load_dense_model(options.model)
-    done = run_dense(stack, context, model, options, None, progress)
+    if spread is None:
+        done = run_dense(stack, context, model, options, None, progress)
+    else:
+        known = know(stack, context, model, options)
+        with spread.dense_lists(stack, context.camera, known, options) as listed:
+            done = run_dense(stack, context, model, options, None, progress, (known, listed))
     return described(done, model)
+
+
+def know(stack: FrameStack, context: MovieContext, model: DenseModel, options: NetworkOptions) -> KnownMovie:
+    """Read from a movie what the network has to know of it: noise, hot pixels, PSF.
+
+    Parameters
+    ----------
+    stack : FrameStack
+        The movie.
+    context : MovieContext
+        Camera and pixel size.
+    model : DenseModel
+        The network.
+    options : NetworkOptions
+        How it will be used.
+
+    Returns
+    -------
+    KnownMovie
+        The same for all who work on parts of the movie.
+    """
+    from stormcell.learning.dense_localizing import know_movie
+    from stormcell.learning.measured_noise import promised_noise
+
+    noise = None if options.measure_noise else promised_noise(stack, context.camera)
+    return know_movie(stack, context.camera, model.network, noise, dense_settings(options))
+
+
+def dense_settings(options: NetworkOptions) -> DenseLocalizationSettings:
+    """Turn the options of the verbs into the settings of the network.
+
+    Parameters
+    ----------
+    options : NetworkOptions
+        As the user gives them.
+
+    Returns
+    -------
+    DenseLocalizationSettings
+        With the device that is there.
+    """
+    from stormcell.learning.dense_localizing import DenseLocalizationSettings
+    from stormcell.learning.devices import resolve_device
+
+    return DenseLocalizationSettings(
+        probability_threshold=options.probability_threshold,
+        rejects_still=options.rejects_still,
+        uses_neighbours=options.uses_neighbours,
+        device=resolve_device(options.device),
+        precision=options.precision,
+    )
 
 
 def run_dense(
@@ -51,6 +117,7 @@ def run_dense(
     options: NetworkOptions,
     sr_pixel_size_nm: float | None,
     progress: Progress | None,
+    told: tuple[KnownMovie, Callable[[int], ComponentList] | None] | None = None,
 ) -> DenseLocalization:
     """Run the dense network over a movie.
 
@@ -68,32 +135,27 @@ def run_dense(
         Pixel of the summed probability image; None draws none.
     progress : callable or None
         Called as progress(done, total) with frames.
+    told : tuple, optional
+        What is known of the movie already (`know`), and lists of its blocks that others made or None.
 
     Returns
     -------
     DenseLocalization
         Table and images.
     """
-    from stormcell.learning.dense_localizing import DenseLocalizationSettings, localize_dense
-    from stormcell.learning.devices import resolve_device
-    from stormcell.learning.measured_noise import promised_noise
+    from stormcell.learning.dense_localizing import localize_dense
 
-    settings = DenseLocalizationSettings(
-        probability_threshold=options.probability_threshold,
-        rejects_still=options.rejects_still,
-        uses_neighbours=options.uses_neighbours,
-        device=resolve_device(options.device),
-        precision=options.precision,
-    )
+    known, listed = (know(stack, context, model, options), None) if told is None else told
     return localize_dense(
         stack,
         context.camera,
         context.camera_pixel_size_nm,
         model.network,
-        noise=None if options.measure_noise else promised_noise(stack, context.camera),
+        known=known,
+        listed=listed,
         calibration=model.card.calibration,
         sr_pixel_size_nm=sr_pixel_size_nm,
-        settings=settings,
+        settings=dense_settings(options),
         progress=progress,
     )
 

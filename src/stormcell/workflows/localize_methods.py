@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from stormcell.data.localizations import Localizations
 from stormcell.data.provenance import Quantity
-from stormcell.errors import ModelError, StormcellWarning
+from stormcell.errors import ModelError
 from stormcell.localization.image_noise import AGREEMENT
 from stormcell.localization.pipeline import LocalizationSettings
 
@@ -77,7 +76,7 @@ class Ways:
     psf : PSF or None
         A measured PSF for joint fits.
     spread : Spread or None
-        Workers that share the fits; None does them here.
+        Workers that share fits and network; None does the work here.
     """
 
     context: MovieContext
@@ -106,10 +105,9 @@ class Ways:
         if method == "auto":
             return self._choose(stack, progress)
         if method == "dense":
-            self._say_not_shared()
             from stormcell.workflows.dense import localize_with_network
 
-            return localize_with_network(stack, self.context, self.dense, progress)
+            return localize_with_network(stack, self.context, self.dense, progress, self.spread)
         from stormcell.localization.pipeline import localize_stack
         from stormcell.localization.recipe import FitRecipe
 
@@ -122,11 +120,6 @@ class Ways:
             found = self.spread.fit(recipe, stack, progress)
         quantities = (_psf_sigma(found, size),)
         return Found(found.table, quantities, _contradicted_noise(found, self.context))
-
-    def _say_not_shared(self) -> None:
-        if self.spread is not None:
-            sentence = "the network works on this machine alone: only fits are shared out over --cluster"
-            warnings.warn(sentence, StormcellWarning, stacklevel=2)
 
     def _choose(self, stack: FrameStack, progress: Progress | None) -> Found:
         from stormcell.calibration.local_density import measure_local_density

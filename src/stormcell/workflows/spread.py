@@ -16,11 +16,15 @@ from stormcell.workflows.survey import Survey
 from stormcell.workflows.threads import limit_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from stormcell.data.frame_stack import FrameStack
+    from stormcell.learning.dense_inference import ComponentList
+    from stormcell.learning.dense_localizing import KnownMovie
     from stormcell.localization.pipeline import LocalizationResult
     from stormcell.localization.recipe import FitRecipe, FittedBlocks
+    from stormcell.physics.cameras import Camera
+    from stormcell.workflows.dense_settings import NetworkOptions
     from stormcell.workflows.progress import Progress
 
 _ALLOWED_DEATHS = 3
@@ -128,6 +132,37 @@ def fit_share(
     return recipe.fit(survey.watched(), *blocks), replace_stack(survey)
 
 
+def list_share(
+    told: tuple[NetworkOptions, Camera, KnownMovie], window: Window, blocks: tuple[int, int], threads: int
+) -> list[ComponentList]:
+    """List the emitters of some blocks of a movie with the network, in a worker.
+
+    Parameters
+    ----------
+    told : tuple
+        Which network and how, the camera, and what was read from the whole movie.
+    window : Window
+        Where the movie is.
+    blocks : tuple of int
+        Half-open range of blocks.
+    threads : int
+        Threads this worker may use.
+
+    Returns
+    -------
+    list of ComponentList
+        One for each block.
+    """
+    from stormcell.learning.dense_localizing import list_blocks
+    from stormcell.learning.dense_model import load_dense_model
+    from stormcell.workflows.dense import dense_settings
+
+    limit_threads(threads)  # after the imports: PyTorch takes no number from the environment once it is there
+    options, camera, known = told
+    network = load_dense_model(options.model).network
+    return list_blocks(window.open(), camera, network, known, dense_settings(options), blocks)
+
+
 def replace_stack(survey: Survey) -> Survey:
     """Leave the open file out of a survey, which then can travel.
 
@@ -209,6 +244,51 @@ class Spread:
             for index in range(len(shares)):
                 self.survey.add(found[index][1])
         return joined_blocks(recipe, stack, [found[index][0] for index in range(len(shares))])
+
+    @contextmanager
+    def dense_lists(
+        self, stack: FrameStack, camera: Camera, known: KnownMovie, options: NetworkOptions
+    ) -> Iterator[Callable[[int], ComponentList]]:
+        """Let the workers list the emitters of a movie with the network.
+
+        Parameters
+        ----------
+        stack : FrameStack
+            The movie or a part of it.
+        camera : Camera
+            Of the movie.
+        known : KnownMovie
+            What was read from the whole of it.
+        options : NetworkOptions
+            Which network, and how.
+
+        Yields
+        ------
+        callable
+            From the number of a block to its emitters, the same as without workers; it waits for them.
+        """
+        from stormcell.learning.dense_localizing import block_starts
+
+        window, shares = Window.of(stack), _shares(len(block_starts(stack)), len(self.client.nthreads()))
+        told = self.client.scatter((options, camera, known), broadcast=True, hash=False)
+        futures = [
+            self.client.submit(list_share, told, window, share, self.threads, pure=False, retries=1)
+            for share in shares
+        ]
+        ready: dict[int, list[ComponentList]] = {}
+
+        def listed(block: int) -> ComponentList:
+            share = block // (shares[0][1] - shares[0][0])
+            if share not in ready:
+                ready.clear()  # blocks come in order: earlier ones are done with
+                ready[share] = futures[share].result()
+                futures[share].release()
+            return ready[share][block - shares[share][0]]
+
+        try:
+            yield listed
+        finally:
+            self.client.cancel(futures)
 
 
 @contextmanager
