@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 
 import stormcell as sc
+from stormcell.data import FrameStack
 from stormcell.errors import FormatError, InputError
 from stormcell.io.movies.growing import GrowingMovie
+from stormcell.workflows import follow
 from stormcell.workflows.live_page import LivePage
+from stormcell.workflows.options import build_settings
+from stormcell.workflows.run_settings import RunVerbSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,13 +134,43 @@ def test_a_growing_tiff_is_read_page_by_page(tmp_path: Path) -> None:
 
 
 def test_slow_methods_leave_frames_out_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from stormcell.workflows import follow
-
     monkeypatch.setattr(follow, "_FIRST_RATE", 20.0)
     np.save(tmp_path / "movie.npy", _movie(200))
     sc.run(tmp_path / "movie.npy", output=tmp_path / "out", follow=True, **_OPTIONS)
     page = (tmp_path / "out" / "live.html").read_text()
-    assert "left out to keep pace; the run at the end takes all" in page
+    assert "20 in the picture (lsq)" in page
+    assert "That is 10.0%: 180 frames, evenly chosen, were left out to keep pace" in page
+
+
+def test_frames_are_left_out_evenly_and_worked_off_in_a_pause() -> None:
+    """Every frame is drawn once: a share at first, the newest among them, the others when none arrive."""
+    stack = FrameStack.from_array(_movie(240))
+    live = follow._Live.of(stack.frames(0, 200), build_settings(RunVerbSettings, None, _OPTIONS), None)
+    live._rate = 30.0
+    assert live.take(stack.frames(0, 200), is_over=False)
+    assert (live.done, live.left_out.size) == (200, 179)
+    gaps = np.diff(np.unique(live._tables[0]["frame"]))
+    assert set(gaps) <= {9, 10}
+    assert live._tables[0]["frame"].max() == 199
+    live._rate = 1e6
+    assert live.take(stack, is_over=False)
+    assert np.unique(live._tables[1]["frame"]).tolist() == list(range(200, 240))
+    live._rate = 100.0
+    while live.take(stack, is_over=False):
+        live._rate = 100.0
+    assert live.left_out.size == 0
+    assert len(live._tables) == 5
+    frames = [np.unique(table["frame"]) for table in live._tables]
+    np.testing.assert_array_equal(np.sort(np.concatenate(frames)), np.arange(240))
+
+
+def test_the_network_follows_knowing_the_first_frames(tmp_path: Path) -> None:
+    movie, given = _movie(120), {**_OPTIONS, "method": "dense"}
+    np.save(tmp_path / "movie.npy", movie)
+    followed = sc.run(tmp_path / "movie.npy", output=tmp_path / "out", follow=True, **given)
+    assert "in the picture (dense)" in (tmp_path / "out" / "live.html").read_text()
+    whole = sc.localize(movie, pixel_size_nm=100, offset_adu=0, gain_e_per_adu=1, method="dense")
+    assert followed.table.n_rows == whole.n_rows > 200
 
 
 def test_verdicts(tmp_path: Path) -> None:

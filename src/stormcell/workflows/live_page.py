@@ -173,7 +173,10 @@ class LivePage:
         seen = n_done - n_left_out
         state = f"{n_there:,} frames arrived, {seen:,} in the picture ({self._method}), {self._n_rows:,} rows."
         if n_left_out:
-            state += f" {n_left_out:,} frames were left out to keep pace; the run at the end takes all."
+            state += (
+                f" That is {seen / max(n_there, 1):.1%}: {n_left_out:,} frames, evenly chosen, were left out to keep "
+                "pace; they follow when the acquisition pauses, and the run at the end takes all."
+            )
         if math.isfinite(needed):
             still = max(0.0, needed - n_there)
             verdict = f"About {still:,.0f} frames still needed." if still else _ENOUGH
