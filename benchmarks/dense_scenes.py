@@ -45,12 +45,17 @@ class Scene:
 
 @dataclass(frozen=True)
 class Movie:
-    """Frames in camera units and the emitters in them; also those up to 2 px outside, which a match may use up."""
+    """Frames in camera units and the emitters in them; also those up to 2 px outside, which a match may use up.
+
+    PSF and mean electrons are told to the bounds alone.
+    """
 
     stack: FrameStack
     camera: Camera
     truth: Localizations
     expected_e: NDArray[np.float32]
+    bank: PSFBank | None = None
+    electrons: float = float("nan")
 
     @property
     def grid(self) -> PixelGrid:
@@ -93,7 +98,7 @@ def make_movie(bank: PSFBank, scene: Scene) -> Movie:
         grid=PixelGrid(PIXEL_NM, (scene.side_px, scene.side_px)),
         n_frames=scene.n_frames,
     )
-    return Movie(FrameStack.from_array(adu), scene.camera, truth, expected)
+    return Movie(FrameStack.from_array(adu), scene.camera, truth, expected, bank, scene.electrons)
 
 
 def _positions(
