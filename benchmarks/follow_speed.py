@@ -88,6 +88,7 @@ def main() -> None:
     if lags and len(ages) > 1:
         print(f"picture renewed every {np.median(ages):.2f} s (longest pause {max(ages):.2f} s)")
         print(f"newest frames the page knows are {np.median(lags):.2f} s old (median), {max(lags):.2f} s at worst")
+        print(f"without the first five seconds of the picture: {max(lags[50:] or [np.nan]):.2f} s at worst")
     print(f"in the picture at the end of the writing: {state[1]} of {state[0]} frames")
     print("looks:", json.dumps(looks[-3:]))
 

@@ -81,7 +81,11 @@ def follow(
         patience_s = settings.follow_idle_s if n_frames else settings.follow_start_s
         is_over = source.is_complete or now - changed > patience_s
         if stack is not None and (n_frames >= _enough_to_begin(settings) or is_over):
-            live = live or _Live.of(stack, settings, folder)
+            if live is None:
+                live = _Live.of(stack, settings, folder)
+                live.make_ready(stack)
+                if not is_over:
+                    continue  # loading a network took seconds: more frames have come
             is_busy = live.take(stack, is_over)
             if told is not None:
                 told(live.done, n_frames)
@@ -142,7 +146,6 @@ class _Live:
         """Localize a piece of what is there and draw when it is time; say whether there was anything to do."""
         chosen = self._choose(stack.n_frames, is_over)
         if chosen.size:
-            self._make_ready(stack)
             begin = time.perf_counter()
             self._tables.append(_renumbered(self._localize(_picked(stack, chosen)), chosen))
             self.page.draw(self._tables[-1])
@@ -179,9 +182,9 @@ class _Live:
         self.done = n_frames
         return chosen
 
-    def _make_ready(self, stack: FrameStack) -> None:
+    def make_ready(self, stack: FrameStack) -> None:
         """Load the network once and tell it the PSF; without one, fits are drawn and the run at the end says why."""
-        if self.method != "dense" or self._network is not None:
+        if self.method != "dense":
             return
         try:
             with warnings.catch_warnings():
