@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -18,6 +18,8 @@ from stormcell.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
 
     from stormcell.data.frame_stack import FrameStack
     from stormcell.physics.cameras import Camera
@@ -181,15 +183,16 @@ def joined_blocks(recipe: FitRecipe, stack: FrameStack, parts: Sequence[FittedBl
     stack : FrameStack
         The whole movie.
     parts : sequence of FittedBlocks
-        In order, without a gap.
+        In order, without a gap; their columns are taken out of them, so that the rows are never held twice.
 
     Returns
     -------
     LocalizationResult
         Of the whole movie.
     """
+    taken = {name: [part.columns.pop(name) for part in parts] for name in list(parts[0].columns)}
     table = Localizations(
-        {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
+        {name: _joined(taken.pop(name)) for name in list(taken)},
         grid=recipe.writer(stack).grid,
         n_frames=stack.n_frames,
     )
@@ -199,3 +202,7 @@ def joined_blocks(recipe: FitRecipe, stack: FrameStack, parts: Sequence[FittedBl
     counts = (sum(part.counts[k] for part in parts) for k in range(3))
     known = (recipe.psf_sigma_px, recipe.psf_sigma_source, recipe.roi_size_px)
     return LocalizationResult(table, *known, parts[0].kind, background_e, noise_ratio, *counts)
+
+
+def _joined(pieces: list[NDArray[Any]]) -> NDArray[Any]:
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

@@ -219,7 +219,8 @@ class FitRecipe:
             counts += (block.n_saturated, block.n_nan, block.n_negative)
             if progress is not None:
                 progress(block.start + len(block), stack.n_frames)
-        columns = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        # each column leaves its parts as it is joined: a long table is never held twice
+        columns = {name: np.concatenate([part.pop(name) for part in found]) for name in list(found[0])}
         n_saturated, n_nan, n_negative = (int(count) for count in counts)
         return FittedBlocks(columns, *models.totals, models.kind, (n_saturated, n_nan, n_negative))
 
