@@ -20,7 +20,7 @@ from stormcell.learning.annapalm_fields import FieldSettings
 from stormcell.learning.annapalm_inference import DensifyInferenceSettings, densify_image
 from stormcell.learning.annapalm_model import DensifyModel, load_densify_model, save_densify_model
 from stormcell.learning.annapalm_training import DensifyTrainingSettings, build_network, train_densify
-from stormcell.learning.annapalm_trial import fit_dispersion_factor, trial_field, try_model
+from stormcell.learning.annapalm_trial import fit_dispersion_factor, fit_tails, trial_field, try_model
 from stormcell.learning.training import LAST_CHECKPOINT, TrainerSettings
 from stormcell.networks.annapalm import DensifyNet
 from stormcell.networks.annapalm_published import PublishedGenerator
@@ -46,7 +46,7 @@ def recipe(steps: int, decay_steps: int) -> DensifyTrainingSettings:
         ema_decay=0.998,
         validation_every=400,
     )
-    return DensifyTrainingSettings(trainer=trainer, data=DensifyDataSettings(n_fields=1500))
+    return DensifyTrainingSettings(trainer=trainer, data=DensifyDataSettings(n_fields=2000))
 
 
 def begin(folder: Path) -> DensifyNet | PublishedGenerator:
@@ -134,6 +134,8 @@ def main() -> None:
     model = load_densify_model(str(options.out))
     factor = fit_dispersion_factor(model, STRUCTURES, (0.03, 0.1), max(1, options.fields // 4), TRIAL_SEED + 1)
     model = dataclasses.replace(model, dispersion_factor=factor)
+    tails = fit_tails(model, STRUCTURES, (0.03, 0.1), max(1, options.fields // 2), TRIAL_SEED + 2)
+    model = dataclasses.replace(model, tails=tails)
     trial = try_model(model, STRUCTURES, (0.01, 0.03, 0.1), options.fields, TRIAL_SEED)
     scores = {"measured": f"{options.fields} simulated fields of seed {TRIAL_SEED} each, see annapalm_trial", **trial}
     save_densify_model(
@@ -145,6 +147,7 @@ def main() -> None:
         scores=scores,
         notes=NOTES,
         dispersion_factor=factor,
+        tails=tails,
         overwrite=True,
     )
     draw_preview(model, options.out / "preview.png")

@@ -133,3 +133,12 @@ def test_cells_hold_every_count_also_at_odd_edges():
     assert cells.shape == (2, 3)
     assert cells.sum() == image.sum()
     assert cells[0, 0] == 0 + 1 + 5 + 6
+
+
+def test_a_smaller_tail_widens_intervals() -> None:
+    rate, dispersion = np.full((4, 4), 2.0, np.float32), np.full((2, 2), 0.3, np.float32)
+    (low, high), (wide_low, wide_high) = (DensifyResult(rate, dispersion, tail).interval(1.0) for tail in (1.0, 0.1))
+    assert np.all(wide_low <= low)
+    assert np.all(wide_high > high)
+    # leaving out a tenth of 10 % is the same as asking for 99 %
+    np.testing.assert_array_equal(wide_high, DensifyResult(rate, dispersion).interval(1.0, 0.99)[1])

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from stormcell.errors import InputError
 from stormcell.learning.annapalm_density import typical_density
+from stormcell.learning.annapalm_model import tail_name
 from stormcell.networks.annapalm import SR_PIXEL_SIZE_NM, STRUCTURE_LABELS, UNKNOWN, DensifyInput
 from stormcell.settings import Settings
 
@@ -56,10 +57,13 @@ class DensifyResult:
         Shape (Y, X): events expected per pixel in another acquisition as long as the input.
     dispersion : ndarray of float32
         Shape (ceil(Y/2), ceil(X/2)): squared relative standard deviation of the rate in cells of 40 nm.
+    tail : float
+        Factor on what an interval leaves out, at which intervals held what they promise on held-out fields.
     """
 
     rate: FloatImage
     dispersion: FloatImage
+    tail: float = 1.0
 
     @property
     def standard_deviation(self) -> FloatImage:
@@ -80,14 +84,16 @@ class DensifyResult:
         Returns
         -------
         tuple of ndarray
-            Smallest and largest count, shape (ceil(Y/2), ceil(X/2)); each tail holds at most half of the rest.
+            Smallest and largest count, shape (ceil(Y/2), ceil(X/2)); each tail holds at most half of the rest times
+            the calibrated factor.
         """
         from scipy.stats import nbinom
 
         mean = np.maximum(sum_cells(self.rate).astype(np.float64) * ratio, 1e-12)
         shape = 1.0 / np.maximum(self.dispersion.astype(np.float64), 1e-6)
         chance = shape / (shape + mean)
-        low, high = (nbinom.ppf(q, shape, chance) for q in ((1 - level) / 2, (1 + level) / 2))
+        rest = min((1 - level) * self.tail, 1.0) / 2
+        low, high = (nbinom.ppf(q, shape, chance) for q in (rest, 1 - rest))
         return np.asarray(low), np.asarray(high)
 
 
@@ -159,18 +165,20 @@ def densify_image(
     cell_weight = np.zeros(cells, np.float32)
     device = next(model.network.parameters()).device
     for done, tile in enumerate(tiles):
-        drawn, spread = _run_tile(model, given, tile, device)
+        drawn, relative = _run_tile(model, given, tile, device)
         trust = np.outer(tile.trust(0), tile.trust(1)).astype(np.float32)
         rows, columns = tile.inside(0), tile.inside(1)
         rate[rows, columns] += trust * drawn
         weight[rows, columns] += trust
         half_rows, half_columns = (slice(s.start // CELL_PX, math.ceil(s.stop / CELL_PX)) for s in (rows, columns))
         coarse = trust[::CELL_PX, ::CELL_PX]
-        dispersion[half_rows, half_columns] += coarse * spread
+        dispersion[half_rows, half_columns] += coarse * relative
         cell_weight[half_rows, half_columns] += coarse
         if progress is not None:
             progress(done + 1, len(tiles))
-    return DensifyResult(rate / weight, np.float32(model.dispersion_factor) * dispersion / cell_weight)
+    name = tail_name(settings.structure, events=bool(given.present[0, 0]), widefield=bool(given.present[0, 1]))
+    spread = np.float32(model.dispersion_factor) * dispersion / cell_weight
+    return DensifyResult(rate / weight, spread, model.tails.get(name, 1.0))
 
 
 @dataclass(frozen=True)

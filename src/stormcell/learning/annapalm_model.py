@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,11 +33,32 @@ class DensifyModel:
         With its weights.
     dispersion_factor : float
         Factor on the dispersion the network predicts, measured on held-out fields.
+    tails : dict of str to float
+        Factor on what an interval leaves out, by label and channels (`tail_name`), measured on held-out fields.
     """
 
     card: ModelCard
     network: DensifyNet | PublishedGenerator
     dispersion_factor: float = 1.0
+    tails: dict[str, float] = field(default_factory=dict)
+
+
+def tail_name(structure: str, *, events: bool, widefield: bool) -> str:
+    """Name the calibration of an input.
+
+    Parameters
+    ----------
+    structure : str
+        Label the network is told.
+    events, widefield : bool
+        Which channels there are.
+
+    Returns
+    -------
+    str
+        For example "microtubules both".
+    """
+    return f"{structure} {'both' if events and widefield else 'events' if events else 'widefield'}"
 
 
 def load_densify_model(name: str) -> DensifyModel:
@@ -81,7 +102,9 @@ def load_densify_model(name: str) -> DensifyModel:
     except RuntimeError as error:
         msg = f"the weights of the model {name} do not fit its card; copy the model folder again"
         raise ModelError(msg) from error
-    return DensifyModel(card, network.eval(), card.calibration.get("dispersion", 1.0))
+    start = "tail "
+    tails = {key.removeprefix(start): value for key, value in card.calibration.items() if key.startswith(start)}
+    return DensifyModel(card, network.eval(), card.calibration.get("dispersion", 1.0), tails)
 
 
 def save_densify_model(
@@ -94,6 +117,7 @@ def save_densify_model(
     scores: dict[str, Any],
     notes: tuple[str, ...] = (),
     dispersion_factor: float = 1.0,
+    tails: dict[str, float] | None = None,
     overwrite: bool = False,
 ) -> ModelCard:
     """Write a densify network as a model folder.
@@ -116,6 +140,8 @@ def save_densify_model(
         What it was tried on and where it fails.
     dispersion_factor : float
         Factor on the predicted dispersion that makes intervals hold what they promise.
+    tails : dict of str to float, optional
+        Factors on what intervals leave out, by label and channels.
     overwrite : bool
         Replace an existing model.
 
@@ -146,7 +172,10 @@ def save_densify_model(
             },
             "training": {"recipe": settings.model_dump(mode="json"), **training},
             "scores": scores,
-            "calibration": {"dispersion": dispersion_factor},
+            "calibration": {
+                "dispersion": dispersion_factor,
+                **{f"tail {name}": value for name, value in (tails or {}).items()},
+            },
             "notes": notes,
         },
         overwrite=overwrite,

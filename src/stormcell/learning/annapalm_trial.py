@@ -15,6 +15,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from stormcell.learning.annapalm_fields import FieldSettings, simulate_field
 from stormcell.learning.annapalm_inference import DensifyInferenceSettings, DensifyResult, densify_image, sum_cells
+from stormcell.learning.annapalm_model import tail_name
 from stormcell.learning.annapalm_widefield import simulate_widefield
 from stormcell.networks.annapalm import SR_PIXEL_SIZE_NM, STRUCTURE_LABELS
 
@@ -33,6 +34,7 @@ SMOOTHINGS_PX = (0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0)
 MODES = ("both", "sparse", "widefield")
 UNKNOWN_LABEL = STRUCTURE_LABELS[-1]
 _FACTORS = (1.0, 0.85, 1.2, 0.7, 1.4, 0.6, 1.7, 0.5, 2.0)
+_TAILS = (2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1, 0.06, 0.03, 0.01, 0.003, 0.001)
 _MARGIN_PX = 24
 _FALSE_SHARE = 0.02
 _GROWN_PX = 10.0
@@ -205,6 +207,41 @@ def fit_dispersion_factor(
     covered /= len(structures) * n_fields * len(shares) * 2
     # a wider distribution of the same mean moves towards 0, so that coverage need not rise with the factor
     return _FACTORS[int(np.argmin(np.abs(covered - 0.9)))]
+
+
+def fit_tails(
+    model: DensifyModel, structures: tuple[str, ...], shares: tuple[float, ...], n_fields: int, seed: int
+) -> dict[str, float]:
+    """Find, for each label and channel, how much intervals must leave out to hold 90 % of the foreground's cells.
+
+    Parameters
+    ----------
+    model : DensifyModel
+        The network, with its factor on the dispersion.
+    structures, shares, n_fields, seed : tuple of str, tuple of float, int, int
+        As for `fit_dispersion_factor`.
+
+    Returns
+    -------
+    dict of str to float
+        Factors by `tail_name`; structures without a label stand for 'unknown'.
+    """
+    covered: dict[str, list[list[float]]] = {}
+    for structure in structures:
+        for index in range(n_fields):
+            one, rng = trial_field(structure, seed, index), np.random.default_rng([seed, index, 9])
+            for share in shares:
+                counts = one.counts(share, rng).astype(np.float32)
+                settings = DensifyInferenceSettings(structure=_label(structure), share=share)
+                for widefield in (one.widefield, None):
+                    result = densify_image(model, counts, widefield, settings)
+                    trials = [DensifyResult(result.rate, result.dispersion, tail) for tail in _TAILS]
+                    name = tail_name(_label(structure), events=True, widefield=widefield is not None)
+                    rows = covered.setdefault(name, [])
+                    rows.append(
+                        [coverage(trial, one, share, np.random.default_rng([seed, index])) for trial in trials]
+                    )
+    return {name: _TAILS[int(np.argmin(np.abs(np.mean(rows, axis=0) - 0.9)))] for name, rows in covered.items()}
 
 
 def _label(structure: str) -> str:

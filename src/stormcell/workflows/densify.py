@@ -13,6 +13,7 @@ from stormcell.data.localizations import Localizations
 from stormcell.data.sr_image import SRImage
 from stormcell.errors import DataQualityWarning, InputError
 from stormcell.workflows.densify_even import even_picture, widefield_levels
+from stormcell.workflows.densify_held_out import foretell
 from stormcell.workflows.densify_input import (
     DensifyInput,
     independent_events,
@@ -33,9 +34,13 @@ from stormcell.workflows.write import write
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from stormcell.data.provenance import Provenance
     from stormcell.learning.annapalm_model import DensifyModel
     from stormcell.workflows.progress import Progress
+
+    FloatImage = NDArray[np.float32]
 
 MAPS = ("uncertainty", "error_map", "classes", "support")
 """Pictures besides the dense one that can be written."""
@@ -240,10 +245,25 @@ def densify_input(
         return _draw(model, given, options.replace(structure=label), begin_stage(progress, "Asking again"))[0]
 
     judged = judge(drawn, given, options.structure, again if options.classify else None)
+    if options.classify and flat is None and given.counts is not None:
+        judged = replace(
+            judged, held_out=foretell(given.counts, _half_drawer(model, given, options), options.structure)
+        )
     said = verdict(drawn, given, judged, doubts)
     if options.suppress:
         drawn = without_contradicted(drawn, judged)
     return Densified(drawn, uncertainty, given, judged, said)
+
+
+def _half_drawer(model: DensifyModel, given: DensifyInput, options: DensifyOptions) -> Callable[..., FloatImage]:
+    """Make pictures of half of the events, which are half of the frames."""
+    share = None if options.share is None else options.share / 2
+
+    def draw(counts: FloatImage, structure: str) -> FloatImage:
+        how = options.replace(structure=structure, share=share)
+        return _draw(model, replace(given, counts=counts), how, None)[0].pixels
+
+    return draw
 
 
 def _density_told(given: DensifyInput) -> float | None:

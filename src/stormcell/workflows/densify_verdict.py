@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stormcell.assessment.artefacts import Artefacts
     from stormcell.assessment.squirrel import ErrorMap
     from stormcell.data.pixel_grid import PixelGrid
+    from stormcell.workflows.densify_held_out import HeldOut
     from stormcell.workflows.densify_input import DensifyInput
 
 Level = Literal["empty", "supported", "mostly inferred", "doubtful"]
@@ -70,6 +71,8 @@ class Judgement:
         Independent events within reach of each pixel.
     classes : SRImage or None
         The classes over the whole field; `artefacts` knows only what the wide-field image covers.
+    held_out : HeldOut or None
+        How well half of the events foretell the other half.
     """
 
     comparison: ErrorMap | None = None
@@ -78,6 +81,7 @@ class Judgement:
     artefacts: Artefacts | None = None
     support: SRImage | None = None
     classes: SRImage | None = None
+    held_out: HeldOut | None = None
 
 
 def compare(image: SRImage, given: DensifyInput) -> tuple[ErrorMap | None, SRImage | None]:
@@ -296,6 +300,10 @@ def verdict(image: SRImage, given: DensifyInput, judged: Judgement, doubts: Sequ
         names = ("rsf_sigma_nm", "alpha", "beta")
         numbers |= {name: float(getattr(judged.comparison, name)) for name in names}
     numbers |= shares
+    if judged.held_out is not None:
+        known = judged.held_out
+        numbers |= {"held_out_gain": known.gain, "held_out_score": known.score, "label_score": known.label_score}
+        doubts = [*doubts, *known.doubts]
     numbers["fine_detail_gain"], is_sharpened = _fine_detail(image, given)
     sentences, level = _in_words(numbers, doubts)
     if is_sharpened:
