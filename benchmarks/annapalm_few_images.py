@@ -28,10 +28,11 @@ from stormcell.learning.training import TrainerSettings
 from stormcell.networks.annapalm import SR_PIXEL_SIZE_NM, STRUCTURE_LABELS
 
 SHARE, N_FRAMES, STRUCTURE = 0.03, 10_000, "microtubules"
+LABEL = STRUCTURE_LABELS.index(STRUCTURE)
 TRAINING_SEED, TRIAL_SEED = 5100, 5200
 
 
-def table_of(one: TrialField, rng: np.random.Generator) -> EventField:
+def table_of(one: TrialField, rng: np.random.Generator, label: int = LABEL) -> EventField:
     """Linked events of a whole acquisition of a simulated field, with 2 % false ones."""
     side = SIDE_PX * SR_PIXEL_SIZE_NM
     first = (one.field.side_nm - side) / 2
@@ -46,7 +47,7 @@ def table_of(one: TrialField, rng: np.random.Generator) -> EventField:
         rng.integers(0, N_FRAMES, len(places)),
         N_FRAMES,
         (side, side),
-        label=STRUCTURE_LABELS.index(STRUCTURE),
+        label=label,
         widefield=one.widefield,
     )
 

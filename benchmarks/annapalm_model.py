@@ -31,7 +31,7 @@ START_STEPS = 1250
 NOTES = (
     "trained on simulation alone",
     "microtubules with 200 to 600 localizations per um in the whole acquisition, bursts of 2 to 3 frames linked to "
-    "one event; 30 % of the training fields are other structures",
+    "one event; 35 % of the training fields are other structures or scattered points",
     "a structure that is finer than the spacing of the events is drawn as the data allow, not sharper",
 )
 

@@ -110,7 +110,24 @@ def trial_field(structure: str, seed: int, index: int) -> TrialField:
     rng = np.random.default_rng([seed, index, 5])
     settings = FieldSettings(shares={structure: 1.0})
     draws = (simulate_field(settings, seed, 1000 * index + k) for k in range(1000))
-    field = next(one for one in draws if one.events_per_um2 >= _LEAST_EVENTS_PER_UM2)
+    return trial_of(next(one for one in draws if one.events_per_um2 >= _LEAST_EVENTS_PER_UM2), rng)
+
+
+def trial_of(field: EmitterField, rng: np.random.Generator) -> TrialField:
+    """Draw the truth and the wide-field image of emitters.
+
+    Parameters
+    ----------
+    field : EmitterField
+        8 um wide.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    TrialField
+        Its middle 6.4 um.
+    """
     precision_nm = rng.uniform(8, 16)
     places = np.stack([field.x_nm, field.y_nm])
     fine = gaussian_filter(_histogram(places, field.side_nm, 2, field.events), 2 * precision_nm / SR_PIXEL_SIZE_NM)
