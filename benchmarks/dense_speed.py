@@ -122,7 +122,7 @@ def sizes(network, folder: Path) -> None:
         path = folder / f"{side}.tif"
         repeats = -(-side // 64)
         frames = [np.tile(tile[rng.integers(16)], (repeats, repeats))[:side, :side] for _ in range(n_frames)]
-        tifffile.imwrite(path, np.stack(frames))
+        tifffile.imwrite(path, np.stack(frames), photometric="minisblack")  # 4 frames are not 4 colours
         seconds = timed(dense(network, path, "auto"))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{side:11d}{n_frames:8d}{n_frames / seconds:10.2f}{1e9 * seconds / (n_frames * side**2):14.0f}"
