@@ -9,7 +9,7 @@ from stormcell.data import FrameStack
 from stormcell.learning.bad_pixels import find_hot_pixels, repair_pixels
 from stormcell.learning.dense_calibration import calibrate, is_crowded, weigh_faint
 from stormcell.learning.measured_noise import measure_noise
-from stormcell.learning.still_light import Pending, StillLight
+from stormcell.learning.still_light import Pending, StillLight, gaussian_square_share
 from stormcell.physics.cameras import Camera
 from stormcell.physics.gaussian import gaussian_images
 
@@ -85,7 +85,7 @@ def test_faint_hot_pixels_are_found_in_the_mean():
 
 
 def judged(frames, x, y, electrons, frame):
-    still = StillLight(np.full(frames.shape[1:], 2.0, np.float32), 1.1)
+    still = StillLight(np.full(frames.shape[1:], 2.0, np.float32), gaussian_square_share(1.1))
     rows = Pending({"frame": np.array(frame)}, np.array(x, float), np.array(y, float), np.array(electrons, float))
     still.add(frames.astype(np.float32), rows)
     return still.finish() if frames.shape[0] < 64 else None, still

@@ -18,7 +18,7 @@ from stormcell.learning.dense_model import psf_sigma_of
 from stormcell.learning.measured_noise import MovieNoise, measure_noise
 from stormcell.learning.probability_image import ProbabilityImage
 from stormcell.learning.psf_fitting import fit_psf
-from stormcell.learning.still_light import CHUNK_FRAMES, Pending, StillLight
+from stormcell.learning.still_light import CHUNK_FRAMES, Pending, StillLight, gaussian_square_share
 from stormcell.settings import Settings
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class DenseLocalization:
 
 
 @dataclass(frozen=True)
-class KnownMovie:
+class MovieFacts:
     """What is read from a whole movie before its frames go through the network; it can travel to other processes.
 
     Parameters
@@ -101,6 +101,8 @@ class KnownMovie:
         Its width.
     electrons_factor : float
         How many times more electrons an emitter has than the network says of it.
+    square_share : float
+        Sum over pixels of the square of the share of an emitter's light that each receives.
     n_struck : int
         Pixel values replaced in the frames that were looked at.
     """
@@ -110,6 +112,7 @@ class KnownMovie:
     condition: Tensor | None
     psf_sigma_px: float
     electrons_factor: float
+    square_share: float
     n_struck: int
 
 
@@ -119,7 +122,7 @@ def know_movie(
     network: DenseNet,
     noise: MovieNoise | None = None,
     settings: DenseLocalizationSettings | None = None,
-) -> KnownMovie:
+) -> MovieFacts:
     """Read from a movie what the network has to know of it.
 
     Parameters
@@ -129,7 +132,7 @@ def know_movie(
 
     Returns
     -------
-    KnownMovie
+    MovieFacts
         Noise, hot pixels, PSF.
     """
     settings = settings or DenseLocalizationSettings()
@@ -141,19 +144,19 @@ def know_movie(
     few = sample[:: max(1, len(sample) // _frames_for(_PIXELS_TO_DESCRIBE, stack))]
     frames = units.to_network(few)
     fitted = fit_psf(network, frames, units.read_variance)
-    condition = None if fitted is None else fitted.descriptor
-    described = condition
-    if described is None:
-        described = _runner(network, None, settings).describe(frames, units.read_variance)
-    factor = 1.0 if fitted is None else fitted.electrons_factor
-    return KnownMovie(noise, units.is_hot, condition, psf_sigma_of(network, described), factor, units.n_struck)
+    if fitted is None:
+        sigma = psf_sigma_of(network, _runner(network, None, settings).describe(frames, units.read_variance))
+        return MovieFacts(noise, units.is_hot, None, sigma, 1.0, gaussian_square_share(sigma), units.n_struck)
+    sigma = psf_sigma_of(network, fitted.descriptor)
+    told = (fitted.descriptor, sigma, fitted.electrons_factor, fitted.square_share)
+    return MovieFacts(noise, units.is_hot, *told, units.n_struck)
 
 
 def list_blocks(
     stack: FrameStack,
     camera: Camera,
     network: DenseNet,
-    known: KnownMovie,
+    known: MovieFacts,
     settings: DenseLocalizationSettings,
     blocks: tuple[int, int],
 ) -> list[ComponentList]:
@@ -187,7 +190,7 @@ def localize_dense(
     network: DenseNet,
     *,
     noise: MovieNoise | None = None,
-    known: KnownMovie | None = None,
+    known: MovieFacts | None = None,
     listed: Callable[[int], ComponentList] | None = None,
     calibration: Mapping[str, float] | None = None,
     sr_pixel_size_nm: float | None = None,
@@ -208,7 +211,7 @@ def localize_dense(
         Trained network.
     noise : MovieNoise, optional
         The movie's noise; None measures it and believes the camera where it agrees.
-    known : KnownMovie, optional
+    known : MovieFacts, optional
         From `know_movie`; None reads it from this movie.
     listed : callable, optional
         From the number of a block to the emitters that `list_blocks` listed; None lists them here.
@@ -234,7 +237,7 @@ def localize_dense(
     sigma = known.psf_sigma_px
     picture = ProbabilityImage(grid, sr_pixel_size_nm) if sr_pixel_size_nm is not None else None
     least = settings.probability_threshold if picture is None else min(0.05, settings.probability_threshold)
-    still = StillLight(units.read_variance, sigma)
+    still = StillLight(units.read_variance, known.square_share)
     tables = [_columns(ComponentList.none(), np.zeros(0, np.bool_), 0, grid, units)]
     blocks = _blocks(stack, units, block_starts(stack), int(settings.uses_neighbours))
     for index, (start, frames, margin) in enumerate(blocks):

@@ -51,10 +51,13 @@ class FittedPSF:
         Shape (n_condition,), as the network is told it.
     electrons_factor : float
         How many times more electrons an emitter has under this PSF than the network says of it.
+    square_share : float
+        Sum over pixels of the square of the share of an emitter's light that each receives.
     """
 
     descriptor: Tensor
     electrons_factor: float
+    square_share: float
 
 
 def fit_psf(
@@ -88,7 +91,9 @@ def fit_psf(
         if len(scene.frame) < FEWEST_EMITTERS:
             return None
         z, log_factor = _fit(scene, network, z)
-        fitted = FittedPSF(network.describe_psf(_inner(_image(network, z)))[0], math.exp(log_factor))
+        image = _image(network, z)
+        descriptor = network.describe_psf(_inner(image))[0]
+        fitted = FittedPSF(descriptor, math.exp(log_factor), image.square().sum().item())
     return fitted if fitted is not None and bool(torch.isfinite(fitted.descriptor).all()) else None
 
 

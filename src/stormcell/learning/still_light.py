@@ -47,6 +47,22 @@ class Pending:
     electrons: NDArray[np.float64]
 
 
+def gaussian_square_share(psf_sigma_px: float) -> float:
+    """Sum the squared shares of light that the pixels receive of a Gaussian PSF.
+
+    Parameters
+    ----------
+    psf_sigma_px : float
+        Its width, in camera pixels.
+
+    Returns
+    -------
+    float
+        0 to 1.
+    """
+    return 1 / (4 * math.pi * (psf_sigma_px**2 + 1 / 12))
+
+
 class StillLight:
     """Collects consecutive frames and their rows, and lets rows go once enough frames were seen.
 
@@ -54,14 +70,14 @@ class StillLight:
     ----------
     read_variance_e2 : ndarray
         Shape (Y, X), network electrons squared.
-    psf_sigma_px : float
-        Width of the PSF.
+    square_share : float
+        Sum over pixels of the square of the share of an emitter's light that each receives: how much one emitter adds
+        to the variance.
     """
 
-    def __init__(self, read_variance_e2: NDArray[np.float32], psf_sigma_px: float) -> None:
+    def __init__(self, read_variance_e2: NDArray[np.float32], square_share: float) -> None:
         self._read_variance = read_variance_e2
-        # sum of the squared PSF over the window: how much one emitter adds to the variance
-        self._square = _CAUGHT / (4 * math.pi * (psf_sigma_px**2 + 1 / 12))
+        self._square = _CAUGHT * square_share
         self._begin()
         self.n_rejected = 0
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from stormcell.data.frame_stack import FrameStack
     from stormcell.learning.dense_inference import ComponentList
-    from stormcell.learning.dense_localizing import DenseLocalization, DenseLocalizationSettings, KnownMovie
+    from stormcell.learning.dense_localizing import DenseLocalization, DenseLocalizationSettings, MovieFacts
     from stormcell.learning.dense_model import DenseModel
     from stormcell.workflows.camera import MovieContext
     from stormcell.workflows.dense_settings import NetworkOptions
@@ -59,7 +59,7 @@ def localize_with_network(
     return described(done, model)
 
 
-def know(stack: FrameStack, context: MovieContext, model: DenseModel, options: NetworkOptions) -> KnownMovie:
+def know(stack: FrameStack, context: MovieContext, model: DenseModel, options: NetworkOptions) -> MovieFacts:
     """Read from a movie what the network has to know of it: noise, hot pixels, PSF.
 
     Parameters
@@ -75,7 +75,7 @@ def know(stack: FrameStack, context: MovieContext, model: DenseModel, options: N
 
     Returns
     -------
-    KnownMovie
+    MovieFacts
         The same for all who work on parts of the movie.
     """
     from stormcell.learning.dense_localizing import know_movie
@@ -117,7 +117,7 @@ def run_dense(
     options: NetworkOptions,
     sr_pixel_size_nm: float | None,
     progress: Progress | None,
-    told: tuple[KnownMovie, Callable[[int], ComponentList] | None] | None = None,
+    told: tuple[MovieFacts, Callable[[int], ComponentList] | None] | None = None,
 ) -> DenseLocalization:
     """Run the dense network over a movie.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from stormcell.data.frame_stack import FrameStack
     from stormcell.data.localizations import Localizations
-    from stormcell.learning.dense_localizing import KnownMovie
+    from stormcell.learning.dense_localizing import MovieFacts
     from stormcell.learning.dense_model import DenseModel
     from stormcell.workflows.camera import MovieContext
     from stormcell.workflows.dense_settings import NetworkOptions
@@ -22,7 +22,7 @@ class LiveNetwork:
     ----------
     model : DenseModel
         The network.
-    known : KnownMovie
+    known : MovieFacts
         Noise, hot pixels and PSF.
     context : MovieContext
         Camera and pixel size.
@@ -34,7 +34,7 @@ class LiveNetwork:
     """Before so many the PSF could hardly be read."""
 
     model: DenseModel
-    known: KnownMovie
+    known: MovieFacts
     context: MovieContext
     options: NetworkOptions
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from stormcell.data.frame_stack import FrameStack
     from stormcell.learning.dense_inference import ComponentList
-    from stormcell.learning.dense_localizing import KnownMovie
+    from stormcell.learning.dense_localizing import MovieFacts
     from stormcell.localization.pipeline import LocalizationResult
     from stormcell.localization.recipe import FitRecipe, FittedBlocks
     from stormcell.physics.cameras import Camera
@@ -133,7 +133,7 @@ def fit_share(
 
 
 def list_share(
-    told: tuple[NetworkOptions, Camera, KnownMovie], window: Window, blocks: tuple[int, int], threads: int
+    told: tuple[NetworkOptions, Camera, MovieFacts], window: Window, blocks: tuple[int, int], threads: int
 ) -> list[ComponentList]:
     """List the emitters of some blocks of a movie with the network, in a worker.
 
@@ -247,7 +247,7 @@ class Spread:
 
     @contextmanager
     def dense_lists(
-        self, stack: FrameStack, camera: Camera, known: KnownMovie, options: NetworkOptions
+        self, stack: FrameStack, camera: Camera, known: MovieFacts, options: NetworkOptions
     ) -> Iterator[Callable[[int], ComponentList]]:
         """Let the workers list the emitters of a movie with the network.
 
@@ -257,7 +257,7 @@ class Spread:
             The movie or a part of it.
         camera : Camera
             Of the movie.
-        known : KnownMovie
+        known : MovieFacts
             What was read from the whole of it.
         options : NetworkOptions
             Which network, and how.
