@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
     FrameArray = NDArray[np.float32]
 
-LIKELIHOOD_RATIO = 18.0
+LIKELIHOOD_RATIO = 20.0
 """Twice the log-likelihood that an emitter must gain."""
 
 GAUSSIAN_MODEL_ERROR = 0.004

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 from numba import njit
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from stormcell.localization.multi_scene import JointFit, Scene
@@ -22,21 +22,50 @@ HIGH_CLIP, LOW_CLIP = 3.0, 4.0
 """Residuals beyond these standard deviations do not count for the background."""
 
 _DARK_ROUNDS = 8
+_DARK_SHARE = 0.2  # of the pixels; few of them are lit, also where emitters are dense
 _LEAST_BACKGROUND_E = 0.01
 _LIGHT_ERROR = 0.1  # share of the light in a pixel: bright pixels tell little about the background
 _MEAN_WEIGHT = 0.02
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _dark_value(scene: Scene, rows: tuple[int, int], columns: tuple[int, int]) -> float:
+    """Return a low quantile of the pixels of a rectangle; NaN where none counts."""
+    values = np.empty((rows[1] - rows[0]) * (columns[1] - columns[0]))
+    n = 0
+    for i in range(rows[0], rows[1]):
+        for j in range(columns[0], columns[1]):
+            if scene.valid[i, j] > 0.0:
+                values[n] = scene.data[i, j] - scene.extra[i, j]
+                n += 1
+    return float(np.quantile(values[:n], _DARK_SHARE)) if n > 0 else math.nan
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _slopes(scene: Scene, rows: tuple[int, int], columns: tuple[int, int]) -> tuple[float, float]:
+    """Return how much brighter the dark pixels of a rectangle become from pixel to pixel, along y and along x."""
+    middle, centre = (rows[0] + rows[1]) // 2, (columns[0] + columns[1]) // 2
+    along_y = _dark_value(scene, (middle, rows[1]), columns) - _dark_value(scene, (rows[0], middle), columns)
+    along_x = _dark_value(scene, rows, (centre, columns[1])) - _dark_value(scene, rows, (columns[0], centre))
+    along_y /= 0.5 * (rows[1] - rows[0])
+    along_x /= 0.5 * (columns[1] - columns[0])
+    return along_y if math.isfinite(along_y) else 0.0, along_x if math.isfinite(along_x) else 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _dark_mean(scene: Scene, row: int, column: int) -> float:
-    """Return the mean of the pixels round a place that no emitter seems to light."""
+    """Return the mean at a place of the pixels round it that no emitter seems to light, their slope taken out."""
     height, width = scene.data.shape
+    rows = (max(row - CELL_PX, 0), min(row + CELL_PX, height))
+    columns = (max(column - CELL_PX, 0), min(column + CELL_PX, width))
+    by_row, by_column = _slopes(scene, rows, columns)
     limit, mean = math.inf, 0.0
     for _ in range(_DARK_ROUNDS):
         total, n = 0.0, 0
-        for i in range(max(row - CELL_PX, 0), min(row + CELL_PX, height)):
-            for j in range(max(column - CELL_PX, 0), min(column + CELL_PX, width)):
+        for i in range(rows[0], rows[1]):
+            for j in range(columns[0], columns[1]):
                 value = scene.data[i, j] - scene.extra[i, j]
+                value -= by_row * (i + 0.5 - row) + by_column * (j + 0.5 - column)
                 if scene.valid[i, j] > 0.0 and value <= limit:
                     total += value
                     n += 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from stormcell.localization.multi_defects import leave_out_defects
 from stormcell.localization.multi_evidence import (
     CELL_PX,
     local_light,
@@ -120,6 +121,7 @@ def solve_scene(fit: JointFit, seeds: FloatArray) -> None:
     height, width = scene.data.shape
     nodes = np.empty((3, max(height // CELL_PX + 1, 2), max(width // CELL_PX + 1, 2)))
     start_background(scene, nodes)
+    leave_out_defects(scene, fit.shape.sigma_px, fit.plan.excess_noise_factor)
     for _ in range(3):
         update_background(scene, nodes)
     _plant(fit, seeds)

@@ -105,6 +105,30 @@ def _take_out(fit: JointFit, n_lit: int) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def prepare_group(fit: JointFit, members: tuple[int, int, int]) -> float:
+    """Load the window, start values and bounds of a group.
+
+    Parameters
+    ----------
+    fit : JointFit
+        Its work holds the group.
+    members : tuple of int
+        As `fit_group` takes it.
+
+    Returns
+    -------
+    float
+        Lowest value of what may be added to the background.
+    """
+    n_lit, n, n_cores = members
+    _set_window(fit, n_cores)
+    _set_starts(fit, n)
+    lowest = _load_pixels(fit, n_cores)
+    _take_out(fit, n_lit)
+    return lowest
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def fit_group(fit: JointFit, members: tuple[int, int, int], tolerance: float) -> tuple[float, int, bool]:
     """Fit a group of emitters jointly; the scene stays as it is.
 
@@ -122,11 +146,8 @@ def fit_group(fit: JointFit, members: tuple[int, int, int], tolerance: float) ->
     tuple of float, int and bool
         Log-likelihood without terms in the data alone, steps, and whether they converged.
     """
-    n_lit, n, n_cores = members
-    _set_window(fit, n_cores)
-    _set_starts(fit, n)
-    lowest = _load_pixels(fit, n_cores)
-    _take_out(fit, n_lit)
+    n = members[1]
+    lowest = prepare_group(fit, members)
     vectors = fit.work.vectors
     vectors[LOWEST, 3 * n], vectors[HIGHEST, 3 * n] = lowest, math.inf
     vectors[THETA, 3 * n] = max(0.0, lowest + 0.02)
