@@ -177,10 +177,10 @@ def test_beads_are_no_swarms():
     wide = np.column_stack([[66.2, 25.7], [15.4, 42.3], [2e5, 2e5], [0, 0], [1.2, 1.5], [1.2, 1.5]])
     expected = np.broadcast_to(BACKGROUND_E + gaussian_images(wide, shape).sum(axis=0), (n_frames, *shape))
     table = localized(FrameStack.from_array(CAMERA.to_adu(expected, rng)))
-    # a source wider than the PSF is told from several emitters by nothing: it becomes a few, not a swarm
-    for (x, y, *_), most in zip(wide, (1, 6), strict=True):
+    for k, (x, y, *_) in enumerate(wide):
         near = np.hypot(table["x_nm"] / PIXEL_NM - x, table["y_nm"] / PIXEL_NM - y) < 5.0
-        assert n_frames <= near.sum() <= most * n_frames
+        assert near.sum() == n_frames
+        assert np.all((table["flags"][near] & mask_of(["poor_fit"]) != 0) == (k == 1))
 
 
 def test_the_limit_of_a_region():

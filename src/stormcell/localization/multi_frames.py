@@ -30,6 +30,7 @@ from stormcell.localization.multi_fit import (
     make_work,
 )
 from stormcell.localization.multi_groups import FINE, accept_group, fit_group
+from stormcell.localization.multi_merge import merge_wide
 from stormcell.localization.multi_moves import add_emitters, remove_weak, split_emitters, sweep
 from stormcell.localization.multi_psf import EmitterShape, add_light, width_slope
 from stormcell.localization.multi_scene import (
@@ -130,6 +131,7 @@ def solve_scene(fit: JointFit, seeds: FloatArray) -> None:
         if final == 1:
             stamp = find_more(fit, nodes, stamp)
             remove_weak(fit, stamp)
+            merge_wide(fit)
         for _ in range(2):
             stamp += 1
             update_background(scene, nodes)
