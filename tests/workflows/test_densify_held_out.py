@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from stormcell.workflows.densify_held_out import foretell
+from stormcell.workflows.densify_held_out import busiest_window, foretell
 
 SIDE = 160
 
@@ -63,3 +63,15 @@ def test_halves_share_no_event_and_lose_none(counts):
 @pytest.mark.parametrize("counts", [np.zeros((20, 20), np.float32), np.full((20, 20), 0.5, np.float32)])
 def test_nothing_to_ask(counts):
     assert foretell(counts, lambda shown, _: shown, "unknown") is None
+
+
+def test_busiest_window_holds_the_events():
+    counts = np.zeros((1000, 300), np.float32)
+    counts[:50] = 1
+    counts[700:800, 100] = np.nan
+    counts[700:800, 101] = 400
+    rows, columns = busiest_window(counts)
+    assert rows.stop - rows.start == 640
+    assert rows.start <= 700
+    assert rows.stop >= 800
+    assert columns == slice(0, 300)

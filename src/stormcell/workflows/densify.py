@@ -13,7 +13,7 @@ from stormcell.data.localizations import Localizations
 from stormcell.data.sr_image import SRImage
 from stormcell.errors import DataQualityWarning, InputError
 from stormcell.workflows.densify_even import even_picture, widefield_levels
-from stormcell.workflows.densify_held_out import foretell
+from stormcell.workflows.densify_held_out import busiest_window, foretell
 from stormcell.workflows.densify_input import (
     DensifyInput,
     independent_events,
@@ -246,22 +246,27 @@ def densify_input(
 
     judged = judge(drawn, given, options.structure, again if options.classify else None)
     if options.classify and flat is None and given.counts is not None:
-        judged = replace(
-            judged, held_out=foretell(given.counts, _half_drawer(model, given, options), options.structure)
-        )
+        window = busiest_window(given.counts)
+        drawer = _half_drawer(model, given, options, window)
+        judged = replace(judged, held_out=foretell(given.counts[window], drawer, options.structure))
     said = verdict(drawn, given, judged, doubts)
     if options.suppress:
         drawn = without_contradicted(drawn, judged)
     return Densified(drawn, uncertainty, given, judged, said)
 
 
-def _half_drawer(model: DensifyModel, given: DensifyInput, options: DensifyOptions) -> Callable[..., FloatImage]:
-    """Make pictures of half of the events, which are half of the frames."""
+def _half_drawer(
+    model: DensifyModel, given: DensifyInput, options: DensifyOptions, window: tuple[slice, slice]
+) -> Callable[[FloatImage, str], FloatImage]:
+    """Make pictures of half of a window's events, which are half of the frames."""
+    from stormcell.learning.annapalm_inference import DensifyInferenceSettings, densify_image
+
     share = None if options.share is None else options.share / 2
+    wide, covered = (None if image is None else image[window] for image in widefield_levels(given))
 
     def draw(counts: FloatImage, structure: str) -> FloatImage:
-        how = options.replace(structure=structure, share=share)
-        return _draw(model, replace(given, counts=counts), how, None)[0].pixels
+        how = DensifyInferenceSettings(structure=structure, share=share, tile_px=options.tile_px)
+        return densify_image(model, counts, wide, how, widefield_covered=covered).rate
 
     return draw
 

@@ -25,6 +25,7 @@ SMOOTHINGS_PX = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0)
 SURE = 2.0
 """Standard deviations by which one prediction is held to be better than another."""
 FEWEST_EVENTS = 40
+WINDOW_PX = 640
 _UNFORESEEN = 0.02
 
 
@@ -69,6 +70,30 @@ class HeldOut:
         if self.label_misleads:
             said.append("the network foretells events better without the label it was told: the label may be wrong")
         return tuple(said)
+
+
+def busiest_window(counts: FloatImage) -> tuple[slice, slice]:
+    """Find the part of a field that holds the most events; it answers for the field in a fraction of the time.
+
+    Parameters
+    ----------
+    counts : ndarray
+        Shape (Y, X), events per pixel.
+
+    Returns
+    -------
+    tuple of slice
+        Rows and columns, at most 640 px each.
+    """
+    sums = np.nan_to_num(counts).astype(np.float64)
+    starts = []
+    for axis, length in enumerate(counts.shape):
+        side = min(length, WINDOW_PX)
+        along = np.cumsum(np.concatenate([[0.0], sums.sum(axis=1 - axis)]))
+        start = int(np.argmax(along[side:] - along[:-side]))
+        starts.append(slice(start, start + side))
+        sums = sums[starts[0]] if axis == 0 else sums
+    return starts[0], starts[1]
 
 
 def foretell(counts: FloatImage, draw: Callable[[FloatImage, str], FloatImage], structure: str) -> HeldOut | None:
