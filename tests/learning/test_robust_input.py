@@ -62,6 +62,12 @@ def test_hot_pixels_do_not_change_the_measured_noise():
     assert measure_noise(FrameStack.from_array(frames.astype(np.uint16)), CAMERA).is_as_promised
 
 
+def test_a_saturated_track_in_one_frame_does_not_change_the_measured_noise(blinking):
+    struck = blinking.read(0, blinking.n_frames).copy()
+    struck[20, 20, 20:25] = 65_535
+    assert measure_noise(FrameStack.from_array(struck), CAMERA).is_as_promised
+
+
 def test_one_frame_leaves_the_camera_as_promised(blinking):
     assert measure_noise(blinking.frames(0, 1), CAMERA).is_as_promised
 

@@ -12,7 +12,7 @@ from stormcell.data import Localizations, PixelGrid
 from stormcell.learning.dense_calibration import is_crowded
 from stormcell.learning.dense_decoding import N_FIELDS, list_components
 from stormcell.learning.dense_localizing import DenseLocalizationSettings, localize_dense
-from stormcell.learning.previews import simulate_example
+from stormcell.learning.previews import EXAMPLE_SIDE_PX, simulate_example
 from stormcell.metrics.evaluation import evaluate_localizations
 from stormcell.metrics.matching import match_localizations
 
@@ -35,6 +35,7 @@ _CALIBRATED_DENSITY = (0.3, 2.0)
 _CALIBRATED_ELECTRONS = (600.0, 5000.0)
 _CALIBRATED_BACKGROUND_E = (5.0, 100.0)
 _EMITTERS_PER_MOVIE = 600
+_LEAST_DENSITY = 0.1
 
 
 def score_dense(network: DenseNet, data: DenseData, n_batches: int, *, first_step: int = 0) -> dict[str, Any]:
@@ -98,14 +99,16 @@ def measure_calibration(
     rng = np.random.default_rng([seed, 12])
     tables, truths = [], []
     for index in range(bank.n_psfs):
-        density = _between(rng, _CALIBRATED_DENSITY, settings.density_per_um2)
+        density = max(_between(rng, _CALIBRATED_DENSITY, settings.density_per_um2), _LEAST_DENSITY)
+        psf = bank.select([index])
+        field_um2 = (EXAMPLE_SIDE_PX * float(psf.camera_pixel_size_nm[0]) / 1000) ** 2
         example = simulate_example(
-            bank.select([index]),
+            psf,
             density_per_um2=density,
             electrons=_between(rng, _CALIBRATED_ELECTRONS, settings.photons_e),
             seed=seed + index,
             background_e=_between(rng, _CALIBRATED_BACKGROUND_E, settings.background_e),
-            n_frames=math.ceil(_EMITTERS_PER_MOVIE / (density * (0.064 * bank.camera_pixel_size_nm[0]) ** 2)),
+            n_frames=math.ceil(_EMITTERS_PER_MOVIE / (density * field_um2)),
             along_microtubules=False,
         )
         found = localize_dense(
@@ -123,13 +126,15 @@ def measure_calibration(
 def _between(rng: np.random.Generator, wanted: tuple[float, float], trained: tuple[float, float]) -> float:
     """Draw evenly on a log scale from what is wanted, as far as it was trained."""
     low, high = max(wanted[0], trained[0]), min(wanted[1], trained[1])
-    return float(np.exp(rng.uniform(np.log(low), np.log(high)))) if low < high else math.sqrt(trained[0] * trained[1])
+    return float(np.exp(rng.uniform(np.log(low), np.log(high)))) if low < high else min(low, trained[1])
 
 
 def _factors(tables: list[Localizations], truths: list[Localizations]) -> dict[str, float]:
     z, crowded, photon_log_ratio, photon_spread = [], [], [], []
     for table, truth in zip(tables, truths, strict=True):
         pairs = match_localizations(table, truth, _MATCH_NM)
+        if not len(pairs):
+            continue
         found, true = table.take(pairs.table_row), truth.take(pairs.truth_row)
         pixel_nm = table.grid.pixel_size_nm if table.grid else _NOMINAL_PIXEL_NM
         columns = {name: table[name] for name in ("frame", "x_nm", "y_nm")}
@@ -139,6 +144,8 @@ def _factors(tables: list[Localizations], truths: list[Localizations]) -> dict[s
         z.append([(e - np.median(e)) / found[f"uncertainty_{a}_nm"] for e, a in zip(errors, "xy", strict=True)])
         photon_log_ratio.append(np.log(true["photons"] / found["photons"]))
         photon_spread.append(found["uncertainty_photons"] / found["photons"])
+    if not z:
+        return {}
     size, is_crowd = np.abs(np.concatenate(z, axis=1)), np.concatenate(crowded)
     factors: dict[str, float] = {}
     for name, rows in (("sigma_isolated", ~is_crowd), ("sigma_crowded", is_crowd)):

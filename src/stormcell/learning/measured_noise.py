@@ -9,7 +9,7 @@ electron from photon transfer; the camera is believed as long as both agree with
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,7 @@ from stormcell.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from stormcell.calibration.frame_sample import FrameSample
     from stormcell.data import FrameStack
     from stormcell.physics.cameras import Camera
 
@@ -38,6 +39,9 @@ _PER_MEDIAN = 1.4826
 _HOT_SIGMAS = 10.0
 _HARDLY_LIGHT_E = 3.0
 _LEAST_READ_E2 = 1e-3
+_STRUCK = 100.0
+"""Times the energy of fine detail in the median frame that no emitters bring."""
+_FEWEST_IN_A_RUN = 3
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def promised_noise(stack: FrameStack, camera: Camera) -> MovieNoise:
 
 
 def _measure(stack: FrameStack, camera: Camera) -> _Found:
-    sample = sample_frames(stack, _SAMPLE, camera)
+    sample = _without_struck(sample_frames(stack, _SAMPLE, camera))
     fluctuations = temporal_fluctuations(sample)
     spectra = measure_spectra(fluctuations, sample)
     spectrum = fit_spectrum(spectra)
@@ -147,6 +151,18 @@ def _measure(stack: FrameStack, camera: Camera) -> _Found:
         slope=float(np.exp(estimate.value)) * per_adu,
         slope_error=float(estimate.error),
     )
+
+
+def _without_struck(sample: FrameSample) -> FrameSample:
+    """Leave out frames in which a cosmic ray outweighs the noise of all pixels."""
+    tiles = sample.tiles
+    rough = tiles[:, :, 1:, 1:] - tiles[:, :, 1:, :-1] - tiles[:, :, :-1, 1:] + tiles[:, :, :-1, :-1]
+    energy = np.einsum("ntyx,ntyx->t", rough, rough, dtype=np.float64)
+    keep = energy <= _STRUCK * np.median(energy)
+    left = np.bincount(sample.block[keep], minlength=sample.n_blocks)
+    # a run that would get too short stays whole
+    keep |= (left < _FEWEST_IN_A_RUN)[sample.block]
+    return replace(sample, tiles=tiles[:, keep], block=sample.block[keep])
 
 
 def _level(means: NDArray[np.float32]) -> float:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from stormcell.physics.psf.bank import PSFBank
 
-_SIDE_PX = 64
+EXAMPLE_SIDE_PX = 64
 _MARGIN_PX = 8
 _BACKGROUND_E = 25.0
 _CAMERA = Camera("cmos", offset_adu=100.0, gain_e_per_adu=0.5, read_noise_e=1.5)
@@ -77,7 +77,7 @@ def simulate_example(
     """
     rng = np.random.default_rng([seed, 11])
     size = float(bank.camera_pixel_size_nm[0])
-    side_nm = (_SIDE_PX + 2 * _MARGIN_PX) * size
+    side_nm = (EXAMPLE_SIDE_PX + 2 * _MARGIN_PX) * size
     counts = rng.poisson(density_per_um2 * (side_nm / 1000) ** 2, n_frames)
     n = int(counts.sum())
     if along_microtubules:
@@ -87,7 +87,7 @@ def simulate_example(
         chosen = rng.uniform(0, side_nm, (n, 2))
     x, y = chosen[:, 0] / size - _MARGIN_PX, chosen[:, 1] / size - _MARGIN_PX
     light = electrons * np.exp(0.5 * rng.standard_normal(len(x)) - 0.125)
-    expected = torch.full((n_frames, 1, _SIDE_PX, _SIDE_PX), background_e)
+    expected = torch.full((n_frames, 1, EXAMPLE_SIDE_PX, EXAMPLE_SIDE_PX), background_e)
     bank.add_to_frames(
         expected,
         torch.from_numpy(np.concatenate([[0], np.cumsum(counts)])),
@@ -97,7 +97,7 @@ def simulate_example(
         torch.from_numpy(light.astype(np.float32)[:, None]),
     )
     frames = _CAMERA.to_adu(expected[:, 0].numpy(), rng)
-    inside = (x >= 0) & (x < _SIDE_PX) & (y >= 0) & (y < _SIDE_PX)
+    inside = (x >= 0) & (x < EXAMPLE_SIDE_PX) & (y >= 0) & (y < EXAMPLE_SIDE_PX)
     truth = Localizations(
         {
             "frame": np.repeat(np.arange(n_frames), counts)[inside],
@@ -105,7 +105,7 @@ def simulate_example(
             "y_nm": y[inside] * size,
             "photons": light[inside],
         },
-        grid=PixelGrid(size, (_SIDE_PX, _SIDE_PX)),
+        grid=PixelGrid(size, (EXAMPLE_SIDE_PX, EXAMPLE_SIDE_PX)),
         n_frames=n_frames,
     )
     return Example(FrameStack.from_array(frames), _CAMERA, size, truth)

@@ -34,6 +34,7 @@ LIST_PROBABILITY = 0.6
 N_ROUNDS = 2
 ITERATIONS = 25
 MOST_CHI_SQUARE = 12.0
+MOST_LOG_FACTOR = 1.0
 SIDE_PX = 256
 RIM_PX = 5
 PATCH_PX = 24
@@ -91,10 +92,12 @@ def fit_psf(
         if len(scene.frame) < FEWEST_EMITTERS:
             return None
         z, log_factor = _fit(scene, network, z)
+        if not (bool(torch.isfinite(z).all()) and abs(log_factor) < MOST_LOG_FACTOR):
+            return None
         image = _image(network, z)
         descriptor = network.describe_psf(_inner(image))[0]
         fitted = FittedPSF(descriptor, math.exp(log_factor), image.square().sum().item())
-    return fitted if fitted is not None and bool(torch.isfinite(fitted.descriptor).all()) else None
+    return fitted
 
 
 @dataclass(frozen=True)

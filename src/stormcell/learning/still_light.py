@@ -152,7 +152,10 @@ class StillLight:
         seen = ndimage.uniform_filter(variance, _WINDOW_PX) * window
         promised = ndimage.uniform_filter(noise, _WINDOW_PX) * window
         # noise that was reckoned too high would hide blinking: the quietest places set it
-        factor = float(np.clip(np.quantile(seen / promised, 0.2), _LEAST_NOISE, 1.0))
+        factor = float(np.quantile(seen / promised, 0.2))
+        if factor < _LEAST_NOISE:  # the noise is not known well enough to call anything still
+            return np.zeros(seen.shape, np.bool_)
+        factor = min(factor, 1.0)
         spread = factor * promised / _WINDOW_PX * math.sqrt(2 / n)
         most = seen - factor * promised + _SURE_SIGMAS * spread
         count, squares = self._claimed(pending)

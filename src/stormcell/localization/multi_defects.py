@@ -35,9 +35,8 @@ def _sharpness(scene: Scene, i: int, j: int, step: tuple[int, int], plan: tuple[
     a, b = (i - step[0], j - step[1]), (i + step[0], j + step[1])
     height, width = scene.data.shape
     if a[0] < 0 or a[1] < 0 or b[0] >= height or b[1] >= width:
-        # a mirror image beyond the border
-        a = b if a[0] < 0 or a[1] < 0 else a
-        b = a
+        # an emitter beyond the border may shine in from there
+        return 0.0
     if scene.valid[a[0], a[1]] == 0.0 or scene.valid[b[0], b[1]] == 0.0:
         return 0.0
     dark = scene.background[i, j]

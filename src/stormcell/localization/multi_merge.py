@@ -136,7 +136,8 @@ def merge_wide(fit: JointFit) -> int:
     for reach in _REACHES_SIGMAS:
         k = 0
         while k < emitters.n[0]:
-            n = select_group(emitters, emitters.x[k], emitters.y[k], reach * fit.shape.sigma_px, 10, fit.work)
+            near = min(reach * fit.shape.sigma_px, float(fit.shape.core_px))
+            n = select_group(emitters, emitters.x[k], emitters.y[k], near, 10, fit.work)
             is_brightest = n > 1
             for e in range(1, n):
                 is_brightest = is_brightest and emitters.light[fit.work.group[e]] <= emitters.light[k]

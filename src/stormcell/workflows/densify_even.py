@@ -66,6 +66,8 @@ def even_picture(given: DensifyInput, share: float | None) -> tuple[SRImage, SRI
     found = measure_evenness(given.counts, size, wide)
     if found.shows_structure or not all(math.isfinite(error) for error in found.error):
         return None
+    if wide is not None and not found.is_even:
+        return None  # too few events to tell, but the wide-field image shows what they belong to
     density = slow_density(given.counts, size)
     behind = density * np.float32(4 * math.pi * (SLOW_NM / size) ** 2)
     spread = density / np.sqrt(np.maximum(behind, 1.0))

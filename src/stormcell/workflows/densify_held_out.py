@@ -117,27 +117,29 @@ def foretell(counts: FloatImage, draw: Callable[[FloatImage, str], FloatImage], 
     if whole.sum() < FEWEST_EVENTS or not np.array_equal(whole, np.round(whole)):
         return None
     shown = np.random.default_rng(0).binomial(whole.astype(np.int64), 0.5)
-    asked = whole - shown
+    asked = whole.astype(np.int64) - shown
     given = np.where(np.isfinite(counts), shown, np.nan).astype(np.float32)
+    events = asked[asked > 0]
     told = _log_likelihoods(draw(given, structure), asked)
     smooth = max(
         (_log_likelihoods(gaussian_filter(shown.astype(np.float32), width), asked) for width in SMOOTHINGS_PX),
-        key=lambda values: float(values.sum()),
+        key=lambda values: float((events * values).sum()),
     )
     label_score = None
     if structure != "unknown":
-        label_score = _in_deviations(told - _log_likelihoods(draw(given, "unknown"), asked))
+        label_score = _in_deviations(told - _log_likelihoods(draw(given, "unknown"), asked), events)
     difference = told - smooth
-    return HeldOut(float(difference.mean()), _in_deviations(difference), label_score)
+    gain = float((events * difference).sum() / max(events.sum(), 1))
+    return HeldOut(gain, _in_deviations(difference, events), label_score)
 
 
-def _log_likelihoods(picture: FloatImage, asked: FloatImage) -> NDArray[np.float64]:
-    """Of each held-out event, among all places; some events fall where no picture foresees them."""
+def _log_likelihoods(picture: FloatImage, asked: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of an event in each pixel that holds any, among all places; some fall where no picture foresees them."""
     share = picture.astype(np.float64) / max(float(picture.sum(dtype=np.float64)), 1e-300)
     share = (1 - _UNFORESEEN) * share + _UNFORESEEN / share.size
-    pixels = np.nonzero(asked)
-    return np.repeat(np.log(share[pixels]), asked[pixels].astype(np.int64))
+    logs: NDArray[np.float64] = np.log(share[asked > 0])
+    return logs
 
 
-def _in_deviations(difference: NDArray[np.float64]) -> float:
-    return float(difference.sum() / np.sqrt(np.square(difference).sum() + 1e-12))
+def _in_deviations(difference: NDArray[np.float64], events: NDArray[np.int64]) -> float:
+    return float((events * difference).sum() / np.sqrt((events * np.square(difference)).sum() + 1e-12))

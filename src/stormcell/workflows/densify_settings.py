@@ -31,7 +31,8 @@ class DensifyOptions(Settings):
     """Find and undo the displacement of the wide-field image; without it the image is taken as aligned."""
 
     classify: bool = True
-    """Tell measured, inferred and contradicted structure apart; takes three runs of the network in place of one."""
+    """Tell measured, inferred and contradicted structure apart; takes three runs of the network in place of one, and
+    one or two more on a part of the field."""
 
     flatten: bool = True
     """Where the events show no structure at all - neither their pairs nor the wide-field image differ from chance -

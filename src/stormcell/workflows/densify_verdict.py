@@ -348,7 +348,7 @@ def _in_words(numbers: dict[str, float | None], doubts: Sequence[str]) -> tuple[
         )
         level = level if agrees else "doubtful"
     if doubts:
-        sentences.append(f"Outside what the network was trained for: {'; '.join(doubts)}.")
+        sentences.append(f"What speaks against it: {'; '.join(doubts)}.")
         level = "doubtful"
     lead = {
         "supported": "Supported by the data.",

@@ -125,7 +125,7 @@ class LivePage:
         from stormcell.workflows.densify import densify_input
         from stormcell.workflows.densify_input import independent_events, input_of_events
 
-        options = self._settings.densification.replace(classify=False)
+        options = self._settings.densification.replace(classify=False, flatten=False)
         try:
             events, note = independent_events(rows, link=True, linking=self._settings.linking)
             done = densify_input(input_of_events(events, None, note), options, self._settings.network.device, None)
