@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from stormcell.localization.fits import FitModel, fit_spots
 from stormcell.localization.spots import roi_size_for
 from stormcell.physics.cameras import Camera
 from stormcell.physics.gaussian import CameraNoise, crlb_gaussian, gaussian_images
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ELECTRONS = (100, 300, 1000, 3000, 10_000)
 BACKGROUNDS = (1, 10, 50, 200)
@@ -64,10 +68,11 @@ def camera_for(kind: str, side: int, rng: np.random.Generator) -> Camera:
     return Camera("cmos", offset, gain, read_noise)
 
 
-def measure(
-    kind: str, electrons: float, background: float, sigma: float, n: int, fit_sigma: str, method: str, seed: int
-) -> Precision:
-    rng = np.random.default_rng(seed)
+def simulate_spots(
+    kind: str, condition: tuple[float, float, float], n: int, rng: np.random.Generator
+) -> tuple[NDArray[Any], NDArray[Any], CameraNoise]:
+    """Regions of isolated emitters [electrons], their true parameters, and the noise."""
+    electrons, background, sigma = condition
     side = roi_size_for(sigma)
     camera = camera_for(kind, side, rng)
     theta = np.zeros((n, 6))
@@ -76,6 +81,15 @@ def measure(
     rois = camera.electrons(camera.to_adu(gaussian_images(theta, (side, side)), rng))
     variance = camera.read_variance_e2((side, side)) + np.float32(camera.quantization_variance_e2)
     noise = CameraNoise(variance, camera.excess_noise_factor)
+    return rois, theta, noise
+
+
+def measure(
+    kind: str, electrons: float, background: float, sigma: float, n: int, fit_sigma: str, method: str, seed: int
+) -> Precision:
+    rng = np.random.default_rng(seed)
+    rois, theta, noise = simulate_spots(kind, (electrons, background, sigma), n, rng)
+    side = rois.shape[1]
     fits = fit_spots(rois, sigma, noise=noise, model=FitModel(method, fit_sigma))
     bound = crlb_gaussian(
         electrons, background, sigma, roi_px=side, position_px=theta[:, :2], fit_sigma=fit_sigma, noise=noise

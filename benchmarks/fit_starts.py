@@ -13,11 +13,10 @@ import argparse
 import itertools
 
 import numpy as np
-from benchmarks.fit_precision import HIGHEST_BOUND_PX, camera_for
+from benchmarks.fit_precision import HIGHEST_BOUND_PX, simulate_spots
 
 from stormcell.localization.fits import FitModel, SpotFits, fit_spots
-from stormcell.localization.spots import roi_size_for
-from stormcell.physics.gaussian import CameraNoise, FitSigma, crlb_gaussian, gaussian_images
+from stormcell.physics.gaussian import FitSigma, crlb_gaussian
 
 CONDITIONS = ((100, 10, 0.8), (300, 50, 0.8), (300, 200, 0.8), (100, 1, 1.3))
 SIGMA_PRIOR = 0.25
@@ -32,14 +31,8 @@ def objective(fits: SpotFits, sigma: float, fit_sigma: FitSigma) -> np.ndarray:
 def show(kind: str, condition: tuple[int, int, float], fit_sigma: FitSigma, n: int) -> None:
     electrons, background, sigma = condition
     rng = np.random.default_rng(electrons + background)
-    side = roi_size_for(sigma)
-    camera = camera_for(kind, side, rng)
-    theta = np.zeros((n, 6))
-    theta[:, :2] = side / 2 + rng.uniform(-0.5, 0.5, (n, 2))
-    theta[:, 2:] = electrons, background, sigma, sigma
-    rois = camera.electrons(camera.to_adu(gaussian_images(theta, (side, side)), rng))
-    variance = camera.read_variance_e2((side, side)) + np.float32(camera.quantization_variance_e2)
-    noise = CameraNoise(variance, camera.excess_noise_factor)
+    rois, theta, noise = simulate_spots(kind, condition, n, rng)
+    side = rois.shape[1]
     places = theta[:, :2]
     bound = crlb_gaussian(
         electrons, background, sigma, roi_px=side, position_px=places, fit_sigma=fit_sigma, noise=noise

@@ -146,3 +146,9 @@ def test_a_manifest_gives_options_row_by_row(tmp_path: Path) -> None:
 def test_nothing_to_do_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found none"):
         sc.batch(tmp_path / "*.tif", output=tmp_path / "out")
+
+
+def test_memory_of_workers_that_are_not_ours_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.npy").touch()
+    with pytest.raises(InputError, match="worker_memory_gb"):
+        sc.batch(tmp_path, output=tmp_path / "out", cluster="tcp://127.0.0.1:9", worker_memory_gb=1)

@@ -103,8 +103,6 @@ class MovieFacts:
         How many times more electrons an emitter has than the network says of it.
     square_share : float
         Sum over pixels of the square of the share of an emitter's light that each receives.
-    n_struck : int
-        Pixel values replaced in the frames that were looked at.
     """
 
     noise: MovieNoise
@@ -113,7 +111,6 @@ class MovieFacts:
     psf_sigma_px: float
     electrons_factor: float
     square_share: float
-    n_struck: int
 
 
 def know_movie(
@@ -146,10 +143,9 @@ def know_movie(
     fitted = fit_psf(network, frames, units.read_variance)
     if fitted is None:
         sigma = psf_sigma_of(network, _runner(network, None, settings).describe(frames, units.read_variance))
-        return MovieFacts(noise, units.is_hot, None, sigma, 1.0, gaussian_square_share(sigma), units.n_struck)
+        return MovieFacts(noise, units.is_hot, None, sigma, 1.0, gaussian_square_share(sigma))
     sigma = psf_sigma_of(network, fitted.descriptor)
-    told = (fitted.descriptor, sigma, fitted.electrons_factor, fitted.square_share)
-    return MovieFacts(noise, units.is_hot, *told, units.n_struck)
+    return MovieFacts(noise, units.is_hot, fitted.descriptor, sigma, fitted.electrons_factor, fitted.square_share)
 
 
 def list_blocks(
@@ -232,7 +228,7 @@ def localize_dense(
     settings = settings or DenseLocalizationSettings()
     grid = stack.grid(camera_pixel_size_nm)
     known = known or know_movie(stack, camera, network, noise, settings)
-    units = _NetworkUnits(camera, stack, known.noise, known.is_hot, known.n_struck)
+    units = _NetworkUnits(camera, stack, known.noise, known.is_hot)
     runner = None if listed is not None else _runner(network, known.condition, settings)
     sigma = known.psf_sigma_px
     picture = ProbabilityImage(grid, sr_pixel_size_nm) if sr_pixel_size_nm is not None else None
@@ -284,14 +280,13 @@ class _NetworkUnits:
         stack: FrameStack,
         noise: MovieNoise,
         is_hot: NDArray[np.bool_] | None = None,
-        n_struck: int = 0,
     ) -> None:
         self._camera = camera
         self._origin_px = stack.origin_px
         self.scale = noise.scale
         self.qe = camera.qe
         self.read_variance = np.ascontiguousarray(noise.read_variance_e2 / noise.scale**2, dtype=np.float32)
-        self.n_struck = n_struck
+        self.n_struck = 0
         self.is_hot = np.zeros(stack.frame_shape, np.bool_) if is_hot is None else is_hot
 
     def find_hot(self, sample: NDArray[Any]) -> None:

@@ -50,7 +50,7 @@ def _sharpness(scene: Scene, i: int, j: int, step: tuple[int, int], plan: tuple[
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def leave_out_defects(scene: Scene, psf_sigma_px: float, factor_squared: float) -> int:
+def leave_out_defects(scene: Scene, psf_sigma_px: float, factor_squared: float) -> None:
     """Leave out pixels that stand out of their neighbours more sharply than any sum of emitters can.
 
     Parameters
@@ -61,15 +61,9 @@ def leave_out_defects(scene: Scene, psf_sigma_px: float, factor_squared: float) 
         Sigma of the PSF.
     factor_squared : float
         F^2.
-
-    Returns
-    -------
-    int
-        How many.
     """
     plan = (_neighbour_share(NARROWEST * psf_sigma_px), factor_squared)
     marks, (height, width) = scene.buffers[2], scene.data.shape
-    n_left_out = 0
     for i in range(height):
         for j in range(width):
             marks[i, j] = 0.0
@@ -80,5 +74,3 @@ def leave_out_defects(scene: Scene, psf_sigma_px: float, factor_squared: float) 
         for j in range(width):
             if marks[i, j] > 0.0:
                 scene.valid[i, j] = 0.0
-                n_left_out += 1
-    return n_left_out

@@ -118,20 +118,15 @@ def _keep_first(fit: JointFit, large: JointFit, n: int) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def merge_wide(fit: JointFit) -> int:
+def merge_wide(fit: JointFit) -> None:
     """Put one emitter where one wide source explains the data as well as the several emitters found there.
 
     Parameters
     ----------
     fit : JointFit
         Its emitters and light are changed.
-
-    Returns
-    -------
-    int
-        How many sources were found wide.
     """
-    emitters, start, n_merged = fit.emitters, np.zeros(4), 0
+    emitters, start = fit.emitters, np.zeros(4)
     large = _larger(fit)
     for reach in _REACHES_SIGMAS:
         k = 0
@@ -146,6 +141,4 @@ def merge_wide(fit: JointFit) -> int:
                 accept_group(fit, n, n)
                 if _wins_wide(fit, large, n, start):
                     _keep_first(fit, large, n)
-                    n_merged += 1
             k += 1
-    return n_merged

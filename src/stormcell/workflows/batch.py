@@ -158,6 +158,9 @@ def batch(
     if wanted.watch and is_url(source):
         msg = f"expected a folder of this machine to watch, got {source}; leave --watch out"
         raise InputError(msg)
+    if wanted.worker_memory_gb is not None and wanted.cluster is not None:
+        msg = "worker_memory_gb: expected without --cluster, whose workers have limits of their own; leave one out"
+        raise InputError(msg)
     folder = Path(output)
     if wanted.dry_run:
         return BatchResult((), 0, (), _plan(wanted, items, folder))

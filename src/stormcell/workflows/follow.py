@@ -191,7 +191,8 @@ class _Live:
                 warnings.simplefilter("ignore")
                 self._network = LiveNetwork.of(stack, self.context, self.settings.network)
         except InputError:
-            self.method, self._rate = "mle", _FIRST_RATE
+            self.method = self.page.method = "mle"
+            self._rate = _FIRST_RATE
 
     def _localize(self, piece: FrameStack) -> Localizations:
         given: dict[str, Any] = {} if self._sigma_px is None else {"psf_sigma_px": self._sigma_px}
@@ -203,7 +204,7 @@ class _Live:
             try:
                 found = ways.find(piece, self.method, None)
             except InputError:  # such as a PSF file that is not there: the run at the end refuses it in words
-                self.method = "mle"
+                self.method = self.page.method = "mle"
                 found = ways.find(piece, self.method, None)
         if self._sigma_px is None and found.table.n_rows:
             sigma = next((q.value for q in found.quantities if q.name == "psf_sigma_nm"), None)

@@ -55,7 +55,7 @@ class LivePage:
     """
 
     def __init__(self, folder: Path | None, context: MovieContext, settings: RunVerbSettings, method: str) -> None:
-        self._folder, self._context, self._settings, self._method = folder, context, settings, method
+        self._folder, self._context, self._settings, self.method = folder, context, settings, method
         self._image: SRImage | None = None
         self._n_rows = 0
         self.looks: list[dict[str, float]] = []
@@ -171,7 +171,7 @@ class LivePage:
         write_bytes(self._folder / "live.png", picture_with_scale_bar(self._image), overwrite=True)
         needed, sentence = self.needed()
         seen = n_done - n_left_out
-        state = f"{n_there:,} frames arrived, {seen:,} in the picture ({self._method}), {self._n_rows:,} rows."
+        state = f"{n_there:,} frames arrived, {seen:,} in the picture ({self.method}), {self._n_rows:,} rows."
         if n_left_out:
             state += (
                 f" That is {seen / max(n_there, 1):.1%}: {n_left_out:,} frames, evenly chosen, were left out to keep "
