@@ -162,9 +162,9 @@ def _list(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _fit(scene: _Scene, network: DenseNet, start: Tensor) -> tuple[Tensor, float]:
-    """Fit PSF, emitters and background at once.
+    """Fit PSF, emitters and background at once, then with that PSF the factor that all emitters' electrons share.
 
-    Gives the PSF's coefficients on the family's axes, and the log of the factor that all emitters' electrons share.
+    Gives the PSF's coefficients on the family's axes, and the log of the factor.
     """
     draw = _Drawing(scene)
     n_frames, height, width = scene.frames.shape
@@ -195,7 +195,10 @@ def _fit(scene: _Scene, network: DenseNet, start: Tensor) -> tuple[Tensor, float
         known = known + (((log_electrons - scene.log_electrons) / scene.sigma_log_electrons) ** 2).sum()
         return 0.5 * (misfit + known + (z**2).sum())
 
-    _minimise(loss, [z, log_electrons, log_factor, shift_x, shift_y, glow])
+    rest = [log_electrons, shift_x, shift_y, glow]
+    _minimise(loss, [z, *rest])
+    # afterwards: where emitters overlap, a free factor would trade light with the PSF's tail and spoil it
+    _minimise(loss, [log_factor, *rest])
     return z.detach(), log_factor.item()
 
 
