@@ -86,12 +86,12 @@ def fit_psf(
     window = (slice(y0, y0 + SIDE_PX), slice(x0, x0 + SIDE_PX))
     cut = torch.from_numpy(np.ascontiguousarray(frames[:, *window]))
     variance = torch.from_numpy(np.ascontiguousarray(read_variance_e2[window]))
-    fitted, z = None, torch.zeros(len(network.root_axes))
+    fitted, z, log_factor = None, torch.zeros(len(network.root_axes)), 0.0
     for _ in range(N_ROUNDS):
         scene = _find_emitters(network, cut, variance, None if fitted is None else fitted.descriptor)
         if len(scene.frame) < FEWEST_EMITTERS:
             return None
-        z, log_factor = _fit(scene, network, z)
+        z, log_factor = _fit(scene, network, z, log_factor)
         if not (bool(torch.isfinite(z).all()) and abs(log_factor) < MOST_LOG_FACTOR):
             return None
         image = _image(network, z)
@@ -161,7 +161,7 @@ def _list(values: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(rows[keep]), torch.from_numpy(frame)
 
 
-def _fit(scene: _Scene, network: DenseNet, start: Tensor) -> tuple[Tensor, float]:
+def _fit(scene: _Scene, network: DenseNet, start: Tensor, start_log_factor: float) -> tuple[Tensor, float]:
     """Fit PSF, emitters and background at once, then with that PSF the factor that all emitters' electrons share.
 
     Gives the PSF's coefficients on the family's axes, and the log of the factor.
@@ -172,7 +172,7 @@ def _fit(scene: _Scene, network: DenseNet, start: Tensor) -> tuple[Tensor, float
     z = start.clone().requires_grad_()
     log_electrons = scene.log_electrons.clone().requires_grad_()
     shift_x, shift_y = (torch.zeros_like(scene.x).requires_grad_() for _ in range(2))
-    log_factor = torch.zeros(1).requires_grad_()
+    log_factor = torch.full((1,), start_log_factor).requires_grad_()
     glow = torch.zeros(n_frames, 1, *blocks).requires_grad_()
 
     def expected() -> Tensor:
