@@ -32,3 +32,27 @@ def test_fast_form_is_the_same_function(network):
         torch.testing.assert_close(
             FastDeepStorm(network)(frames), expected, atol=2e-5 * float(expected.abs().max()), rtol=0
         )
+
+
+def test_training_form_is_the_published_function(network):
+    """The 2x2 kernels of training mode against the published layers: values and gradients."""
+    network.train()
+    enlarged = torch.randn(2, 1, 4, 5).repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
+
+    def published(x: torch.Tensor) -> torch.Tensor:
+        for index, block in enumerate(network.down):
+            x = block(x if index == 0 else torch.nn.functional.max_pool2d(x, 2))
+        for convolution, norm, relu in network.up:
+            x = relu(norm(convolution(torch.nn.functional.interpolate(x, scale_factor=2, mode="nearest"))))
+        return network.paint(x)
+
+    results = []
+    for form in (network, published):
+        network.zero_grad()
+        painted = form(enlarged)
+        painted.square().mean().backward()
+        results.append((painted.detach(), [p.grad.clone() for p in network.parameters()]))
+    (painted, gradients), (expected, expected_gradients) = results
+    torch.testing.assert_close(painted, expected, atol=2e-5 * float(expected.abs().max()), rtol=0)
+    for gradient, wanted in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(gradient, wanted, atol=2e-4 * float(wanted.abs().max()) + 1e-9, rtol=0)

@@ -29,6 +29,20 @@ class _ConvNormRelu(nn.Sequential):
         )
 
 
+class _DoublingConvNormRelu(_ConvNormRelu):
+    """Behind a doubling by repetition. In training the same function is computed from 2x2 kernels: twice as fast."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        convolution, norm, relu = self
+        if self.training:
+            weight: Any = convolution.weight
+            doubled = _interleave(F.conv2d(x, _doubling_kernels(weight), padding=1))
+        else:
+            doubled = convolution(F.interpolate(x, scale_factor=2, mode="nearest"))
+        painted: Tensor = relu(norm(doubled))
+        return painted
+
+
 class DeepStormNet(nn.Module):
     """The published encoder-decoder without skip connections; 1,366,208 trainable parameters."""
 
@@ -40,7 +54,7 @@ class DeepStormNet(nn.Module):
         widths: tuple[int, ...] = (1, *_DOWN)
         self.down = nn.ModuleList(_ConvNormRelu(a, b) for a, b in itertools.pairwise(widths))
         widths = (_DOWN[-1], *_UP)
-        self.up = nn.ModuleList(_ConvNormRelu(a, b) for a, b in itertools.pairwise(widths))
+        self.up = nn.ModuleList(_DoublingConvNormRelu(a, b) for a, b in itertools.pairwise(widths))
         self.paint = nn.Conv2d(_UP[-1], 1, 1, bias=False)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -63,7 +77,7 @@ class DeepStormNet(nn.Module):
         for index, block in enumerate(self.down):
             x = block(x if index == 0 else F.max_pool2d(x, 2))
         for block in self.up:
-            x = block(F.interpolate(x, scale_factor=2, mode="nearest"))
+            x = block(x)
         painted: Tensor = self.paint(x)
         return painted
 
@@ -147,8 +161,15 @@ def _plain(block: Any) -> nn.Conv2d:
 
 
 def _doubling(block: Any) -> nn.Conv2d:
-    """Four 2x2 kernels, one per sub-pixel, on a source padded by one pixel."""
     weight, bias = _folded(block)
+    convolution = nn.Conv2d(weight.shape[1], 4 * weight.shape[0], 2, padding=1)
+    convolution.weight = nn.Parameter(_doubling_kernels(weight))
+    convolution.bias = nn.Parameter(bias.repeat(4))
+    return convolution
+
+
+def _doubling_kernels(weight: Tensor) -> Tensor:
+    """Four 2x2 kernels, one per sub-pixel, on a source padded by one pixel."""
     top = torch.stack([weight[:, :, 0], weight[:, :, 1] + weight[:, :, 2]], dim=2)
     bottom = torch.stack([weight[:, :, 0] + weight[:, :, 1], weight[:, :, 2]], dim=2)
     kernels = []
@@ -156,10 +177,7 @@ def _doubling(block: Any) -> nn.Conv2d:
         left = torch.stack([rows[..., 0], rows[..., 1] + rows[..., 2]], dim=3)
         right = torch.stack([rows[..., 0] + rows[..., 1], rows[..., 2]], dim=3)
         kernels += [left, right]
-    convolution = nn.Conv2d(weight.shape[1], 4 * weight.shape[0], 2, padding=1)
-    convolution.weight = nn.Parameter(torch.cat(kernels))
-    convolution.bias = nn.Parameter(bias.repeat(4))
-    return convolution
+    return torch.cat(kernels)
 
 
 def _interleave(x: Tensor) -> Tensor:
