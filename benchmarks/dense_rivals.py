@@ -77,7 +77,8 @@ class Picasso:
 
     def __call__(self, movie: Movie) -> Localizations:
         path, out = (Path(self._folder.name) / name for name in ("movie.tif", "found.csv"))
-        tifffile.imwrite(path, movie.stack.read())
+        # three frames are no colours
+        tifffile.imwrite(path, movie.stack.read(), photometric="minisblack")
         camera = movie.camera
         ask = [path, out, self._gradient, camera.offset_adu, camera.gain_e_per_adu]
         self._process.stdin.write("\t".join(map(str, ask)) + "\n")
