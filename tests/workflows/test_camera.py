@@ -13,6 +13,8 @@ from stormcell.workflows.movie_settings import MovieSettings
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from stormcell.physics.cameras import CameraType
+
 
 def stack_saying(**said: float | str) -> FrameStack:
     metadata = {name: Quantity(name, value, "", "read", "a tag") for name, value in said.items()}
@@ -120,6 +122,20 @@ def test_what_cannot_be_estimated_is_assumed_aloud() -> None:
     assert (context.camera.gain_e_per_adu, context.camera.offset_adu) == (1, 120)
     assert sources(context)["gain_e_per_adu"] == "assumed"
     assert any("no absolute scale" in text and "--gain-e-per-adu" in text for text in context.warnings)
+
+
+@pytest.mark.parametrize(("camera_type", "em_gain", "excess"), [("cmos", 1.0, 1.0), ("emccd", 30.0, 2.0)])
+def test_an_assumed_gain_makes_the_noise_of_the_frames_shot_noise(
+    camera_type: CameraType, em_gain: float, excess: float
+) -> None:
+    """A joint fit told a gain of 1 would split every spot of a movie whose noise is far larger."""
+    rng = np.random.default_rng(5)
+    frames = rng.normal(1_000, 40, (6, 32, 32)).round().astype(np.uint16)
+    frames[:, 10:14, 10:14] += 3_000
+    settings = MovieSettings(pixel_size_nm=100, camera_type=camera_type, em_gain=em_gain)
+    camera = resolve_movie(FrameStack.from_array(frames), settings).camera
+    electrons = camera.electrons(frames.astype(np.float64))[:, 16:]
+    assert np.var(electrons) == pytest.approx(excess * np.median(electrons), rel=0.1)
 
 
 def test_contradictory_camera_values_are_refused() -> None:

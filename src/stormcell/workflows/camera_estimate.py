@@ -9,11 +9,14 @@ import numpy as np
 from stormcell.data.provenance import Quantity
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from stormcell.data.frame_stack import FrameStack
     from stormcell.physics.cameras import CameraSettings
 
 _DARK_PERCENTILE = 1.0
 _LOOKED_AT_PIXELS = 4_000_000
+_MEDIAN_OF_HALF_NORMAL = 0.6745
 
 
 def estimate_missing(stack: FrameStack, known: CameraSettings) -> tuple[dict[str, Quantity], tuple[str, ...]]:
@@ -48,7 +51,7 @@ def estimate_missing(stack: FrameStack, known: CameraSettings) -> tuple[dict[str
         if quantity.value is not None:
             found[quantity.name] = quantity
         elif quantity.name in missing:
-            found[quantity.name] = _assumed(quantity, stack)
+            found[quantity.name] = _assumed(quantity, stack, known)
     guessed = [name for name in missing if found[name].source == "assumed"]
     estimated = [name for name in missing if name not in guessed]
     if estimated:
@@ -65,16 +68,34 @@ def estimate_missing(stack: FrameStack, known: CameraSettings) -> tuple[dict[str
     return found, tuple(warnings)
 
 
-def _assumed(unknown: Quantity, stack: FrameStack) -> Quantity:
-    """Put a value in place of one that nobody knows: a gain of 1, and the darkest pixels as the offset."""
+def _assumed(unknown: Quantity, stack: FrameStack, known: CameraSettings) -> Quantity:
+    """Put a value in place of one that nobody knows: the darkest pixels as the offset, a gain that fits the noise."""
     reason = unknown.detail.removeprefix("not identifiable: ")
-    if unknown.name == "gain_e_per_adu":
-        return Quantity("gain_e_per_adu", 1.0, "e/ADU", "assumed", reason)
     step = max(1, int(np.prod(stack.shape)) // _LOOKED_AT_PIXELS)
-    values = np.concatenate([stack.read(index, index + 1).ravel() for index in range(0, stack.n_frames, step)])
-    finite = values[np.isfinite(values)]
+    frames = np.stack([stack.read(index, index + 1)[0] for index in range(0, stack.n_frames, step)])
+    finite = frames[np.isfinite(frames)].astype(np.float64)
     darkest = float(np.percentile(finite, _DARK_PERCENTILE)) if finite.size else 0.0
-    return Quantity("offset_adu", darkest, "ADU", "assumed", f"the darkest pixels; {reason}")
+    if unknown.name == "offset_adu":
+        return Quantity("offset_adu", darkest, "ADU", "assumed", f"the darkest pixels; {reason}")
+    # fits that weigh one emitter against two need the right noise, whatever the scale of the photons
+    offset = darkest if known.offset_adu is None else known.offset_adu
+    signal = float(np.median(finite)) - offset if finite.size else 0.0
+    variance = _noise_variance(frames.astype(np.float64))
+    if not (signal > 0 and variance > 0):
+        return Quantity("gain_e_per_adu", 1.0, "e/ADU", "assumed", reason)
+    detail = f"the frames' noise taken for shot noise; {reason}"
+    excess = 2.0 if known.camera_type == "emccd" else 1.0
+    gain = excess * known.em_gain * signal / variance
+    return Quantity("gain_e_per_adu", gain, "e/ADU", "assumed", detail)
+
+
+def _noise_variance(frames: NDArray[np.float64]) -> float:
+    """Variance of a pixel from the spread of differences between neighbours, which few of the spots reach."""
+    differences = np.diff(frames, axis=2)
+    differences = differences[np.isfinite(differences)]
+    if not differences.size:
+        return 0.0
+    return float(0.5 * (np.median(np.abs(differences)) / _MEDIAN_OF_HALF_NORMAL) ** 2)
 
 
 def _words(names: list[str]) -> str:
