@@ -52,6 +52,15 @@ def test_two_emitters_in_adjacent_pixels_stay_two():
     assert len(listed(values)) == 2
 
 
+def test_probabilities_that_add_up_to_two_emitters_give_two_rows():
+    values = components()
+    place(values, (4, 7), (7.99, 4.5), 0.9)
+    place(values, (4, 8), (8.01, 4.5), 0.65)
+    place(values, (3, 8), (8.05, 4.4), 0.55)
+    # the second would make one and a half of the first, the third does not
+    assert sorted(listed(values)[:, 0]) == pytest.approx([0.65, 1.0], abs=1e-3)
+
+
 def test_nothing_above_the_threshold_gives_nothing():
     values = components()
     place(values, (4, 7), (7.3, 4.5), 0.3)

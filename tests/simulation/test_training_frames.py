@@ -135,19 +135,34 @@ def test_independent_frames_share_nothing(gaussian_bank: PSFBank) -> None:
     assert abs(float(correlation.mean())) < 0.05
 
 
-def test_filaments_are_denser_along_curves(gaussian_bank: PSFBank) -> None:
-    def clustering(share: float) -> float:
-        settings = QUIET.replace(filament_share=share, density_per_um2=(4, 4))
-        batch = TrainingFrames(settings, gaussian_bank, seed=6).batch(0, 20)
-        distances = []
-        for b in range(20):
-            points = torch.stack([batch.x_px[b], batch.y_px[b]], dim=1)[batch.mask[b]]
-            if len(points) > 5:
-                nearest = (torch.cdist(points, points) + torch.eye(len(points)) * 1e9).min(dim=1).values
-                distances.append(float(nearest.mean()) * len(points) ** 0.5)
-        return float(np.mean(distances))
+def clustering(bank: PSFBank, **shares: float) -> float:
+    """Mean distance to the nearest neighbour, in units of the mean distance of evenly strewn points."""
+    settings = QUIET.replace(density_per_um2=(4, 4), **shares)
+    batch = TrainingFrames(settings, bank, seed=6).batch(0, 20)
+    distances = []
+    for b in range(20):
+        points = torch.stack([batch.x_px[b], batch.y_px[b]], dim=1)[batch.mask[b]]
+        if len(points) > 5:
+            nearest = (torch.cdist(points, points) + torch.eye(len(points)) * 1e9).min(dim=1).values
+            distances.append(float(nearest.mean()) * len(points) ** 0.5)
+    return float(np.mean(distances))
 
-    assert clustering(1.0) < 0.7 * clustering(0.0)
+
+@pytest.mark.parametrize("share", ["filament_share", "clump_share"])
+def test_filaments_and_clumps_are_denser(gaussian_bank: PSFBank, share: str) -> None:
+    assert clustering(gaussian_bank, **{share: 1.0}) < 0.7 * clustering(gaussian_bank)
+
+
+def test_clumps_keep_the_stated_share_of_the_density(gaussian_bank: PSFBank) -> None:
+    settings = QUIET.replace(clump_share=1.0, density_per_um2=(4, 4))
+    batch = TrainingFrames(settings, gaussian_bank, seed=6).batch(0, 200)
+    area_um2 = (32 * batch.conditions[:, CONDITION_NAMES.index("camera_pixel_size_nm")] / 1000) ** 2
+    assert float(batch.mask.sum()) / float(area_um2.sum()) == pytest.approx(2.0, rel=0.1)
+
+
+def test_more_than_all_samples_are_refused() -> None:
+    with pytest.raises(SettingsError, match="filament_share and clump_share"):
+        QUIET.replace(filament_share=0.6, clump_share=0.6)
 
 
 def test_torch_and_numba_draw_the_same_light(gaussian_bank: PSFBank) -> None:

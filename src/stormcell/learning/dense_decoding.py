@@ -1,7 +1,8 @@
 """From the dense network's pixel-wise components to a list of localizations.
 
 An emitter near a pixel border is often shared by two to four components that point at the same place. They are
-gathered round the strongest one and merged; components that point elsewhere stay emitters of their own.
+gathered round the strongest one and merged; components that point elsewhere stay emitters of their own. So do those
+that would make more than one emitter of the group: their probabilities add up to the number of emitters.
 """
 
 from __future__ import annotations
@@ -21,43 +22,67 @@ N_FIELDS = 9
 CANDIDATE_PROBABILITY = 0.03
 MERGE_PX = 0.3
 MERGE_SIGMAS = 2.0
+MOST_OF_ONE = 1.5
+"""Probability up to which components are gathered; sums of one emitter scatter about 1."""
+_NEIGHBOURS = 9
 
 
 @njit(cache=True, nogil=True)
-def _belongs(values: NDArray[Any], y: int, x: int, seed_y: int, seed_x: int) -> bool:
+def _squared_distance(values: NDArray[Any], y: int, x: int, seed_y: int, seed_x: int) -> float:
     dx = (x + values[1, y, x]) - (seed_x + values[1, seed_y, seed_x])
     dy = (y + values[2, y, x]) - (seed_y + values[2, seed_y, seed_x])
+    return float(dx * dx + dy * dy)
+
+
+@njit(cache=True, nogil=True)
+def _reach(values: NDArray[Any], y: int, x: int, seed_y: int, seed_x: int) -> float:
     spread = math.exp(2 * values[3, seed_y, seed_x]) + math.exp(2 * values[4, seed_y, seed_x])
     spread += math.exp(2 * values[3, y, x]) + math.exp(2 * values[4, y, x])
-    limit = max(MERGE_PX, MERGE_SIGMAS * math.sqrt(0.5 * spread))
-    return bool(dx * dx + dy * dy < limit * limit)
+    return float(max(MERGE_PX, MERGE_SIGMAS * math.sqrt(0.5 * spread)))
+
+
+@njit(cache=True, nogil=True)
+def _members(
+    values: NDArray[Any], probability: NDArray[Any], taken: NDArray[Any], seed_y: int, seed_x: int
+) -> NDArray[Any]:
+    """Pixels of the components that point at the seed's place, nearest first; the seed is the first."""
+    height, width = probability.shape
+    distances = np.empty(_NEIGHBOURS)
+    places = np.empty(_NEIGHBOURS, np.int64)
+    n = 0
+    for y in range(max(seed_y - 1, 0), min(seed_y + 2, height)):
+        for x in range(max(seed_x - 1, 0), min(seed_x + 2, width)):
+            if taken[y, x] or probability[y, x] < CANDIDATE_PROBABILITY:
+                continue
+            distance = _squared_distance(values, y, x, seed_y, seed_x)
+            if distance < _reach(values, y, x, seed_y, seed_x) ** 2:
+                distances[n] = -1.0 if y == seed_y and x == seed_x else distance
+                places[n] = y * width + x
+                n += 1
+    return places[:n][np.argsort(distances[:n])]
 
 
 @njit(cache=True, nogil=True)
 def _merge(
     values: NDArray[Any], probability: NDArray[Any], taken: NDArray[Any], seed_y: int, seed_x: int, row: NDArray[Any]
 ) -> None:
-    height, width = probability.shape
     row[:] = 0.0
     second_x = second_y = 0.0
-    for y in range(max(seed_y - 1, 0), min(seed_y + 2, height)):
-        for x in range(max(seed_x - 1, 0), min(seed_x + 2, width)):
-            p = probability[y, x]
-            is_seed = y == seed_y and x == seed_x
-            if taken[y, x] or p < CANDIDATE_PROBABILITY:
-                continue
-            if not is_seed and not _belongs(values, y, x, seed_y, seed_x):
-                continue
-            taken[y, x] = True
-            px = x + 0.5 + values[1, y, x]
-            py = y + 0.5 + values[2, y, x]
-            row[0] += p
-            row[1] += p * px
-            row[2] += p * py
-            second_x += p * (px * px + math.exp(2 * values[3, y, x]))
-            second_y += p * (py * py + math.exp(2 * values[4, y, x]))
-            for field in range(5, N_FIELDS):
-                row[field] += p * values[field, y, x]
+    for place in _members(values, probability, taken, seed_y, seed_x):
+        y, x = divmod(place, probability.shape[1])
+        p = probability[y, x]
+        if row[0] + p > MOST_OF_ONE:
+            continue
+        taken[y, x] = True
+        px = x + 0.5 + values[1, y, x]
+        py = y + 0.5 + values[2, y, x]
+        row[0] += p
+        row[1] += p * px
+        row[2] += p * py
+        second_x += p * (px * px + math.exp(2 * values[3, y, x]))
+        second_y += p * (py * py + math.exp(2 * values[4, y, x]))
+        for field in range(5, N_FIELDS):
+            row[field] += p * values[field, y, x]
     total = row[0]
     for field in range(1, N_FIELDS):
         row[field] /= total

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from stormcell.simulation.training_settings import TrainingFrameSettings
 
 _N_CURVES = 4
+_CLUMP_EMITTERS = (1.5, 6.0)
+_CLUMP_NM = (20.0, 120.0)
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Conditions:
     psf: NDArray[np.int64]
     density_per_um2: NDArray[np.float64]
     is_filament: NDArray[np.bool_]
+    is_clumped: NDArray[np.bool_]
     photons_e: NDArray[np.float64]
     photon_spread: NDArray[np.float64]
     background_e: NDArray[np.float64]
@@ -96,8 +99,10 @@ def draw_conditions(
     psf = rng.integers(bank.n_psfs, size=n_samples)
     low, high = (math.sqrt(d) for d in settings.density_per_um2)
     density = rng.uniform(low, high, n_samples) ** 2
-    is_filament = rng.random(n_samples) < settings.filament_share
-    density = np.where(is_filament, density / 3, density)
+    drawn = rng.random(n_samples)
+    is_filament = drawn < settings.filament_share
+    is_clumped = ~is_filament & (drawn < settings.filament_share + settings.clump_share)
+    density = np.where(is_filament, density / 3, np.where(is_clumped, density / 2, density))
     density[rng.random(n_samples) < settings.empty_share] = 0.0
     is_emccd = rng.random(n_samples) < settings.emccd_share
     cmos_noise = log_uniform(rng, settings.read_noise_e, n_samples)
@@ -114,6 +119,7 @@ def draw_conditions(
         psf=psf,
         density_per_um2=density,
         is_filament=is_filament,
+        is_clumped=is_clumped,
         photons_e=_draw_photons(rng, settings.photons_e, needed),
         photon_spread=rng.uniform(*settings.photon_spread, n_samples),
         background_e=background,
@@ -177,7 +183,11 @@ def draw_emitters(
     counts = rng.poisson(events)
     first = np.concatenate([[0], np.cumsum(counts)])
     sample = np.repeat(np.arange(len(counts)), counts)
-    x, y = _draw_positions(rng, conditions.is_filament, sample, side_px, bank.camera_pixel_size_nm[conditions.psf])
+    pixel_nm = bank.camera_pixel_size_nm[conditions.psf]
+    x, y = _draw_positions(rng, conditions.is_filament, sample, side_px, pixel_nm)
+    if conditions.is_clumped.any():
+        clumped = conditions.is_clumped[sample]
+        x[clumped], y[clumped] = _draw_clumps(rng, sample[clumped], side_px, pixel_nm)
     z = conditions.focus_nm[sample] + rng.uniform(-1, 1, len(sample)) * conditions.z_spread_nm[sample]
     on_fraction = _draw_on_fractions(rng, settings, on[sample])
     spread = conditions.photon_spread[sample]
@@ -235,3 +245,18 @@ def _draw_positions(
     bound = is_filament[sample]
     # wrapping keeps the mean density; a curve that leaves comes back on the other side
     return np.where(bound, x % side_px, uniform[0]), np.where(bound, y % side_px, uniform[1])
+
+
+def _draw_clumps(
+    rng: np.random.Generator, sample: NDArray[np.int64], side_px: float, camera_pixel_size_nm: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Positions in a square of `side_px`, gathered into clumps; each sample has its own size and number of them."""
+    n_samples = len(camera_pixel_size_nm)
+    counts = np.bincount(sample, minlength=n_samples)
+    n_clumps = np.maximum(1, np.round(counts / log_uniform(rng, _CLUMP_EMITTERS, n_samples))).astype(np.int64)
+    first = np.concatenate([[0], np.cumsum(n_clumps)])
+    centre = rng.random((2, first[-1])) * side_px
+    chosen = centre[:, first[sample] + (rng.random(len(sample)) * n_clumps[sample]).astype(np.int64)]
+    radius_px = log_uniform(rng, _CLUMP_NM, n_samples) / camera_pixel_size_nm
+    x, y = (chosen + rng.standard_normal((2, len(sample))) * radius_px[sample]) % side_px
+    return x, y

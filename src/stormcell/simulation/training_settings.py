@@ -37,6 +37,9 @@ class TrainingFrameSettings(Settings):
     """Share of samples without any emitter."""
     filament_share: float = Field(0.3, ge=0, le=1)
     """Share of samples whose emitters lie along a few curves instead of anywhere (at a third of the mean density)."""
+    clump_share: float = Field(0.0, ge=0, le=1)
+    """Share of samples whose emitters are gathered into clumps of 1.5 to 6 emitters and 20 to 120 nm (at half of the
+    mean density)."""
     photons_e: tuple[float, float] = (200.0, 10000.0)
     """Mean electrons of an emitter in a full frame, log-uniform (electrons = photons * qe)."""
     photon_spread: tuple[float, float] = (0.3, 0.8)
@@ -77,6 +80,10 @@ class TrainingFrameSettings(Settings):
             if not least <= low <= high <= most:
                 msg = f"{name}: expected {least:g} <= low <= high <= {most:g}, got {low} and {high}"
                 raise ValueError(msg)
+        if self.filament_share + self.clump_share > 1:
+            total = self.filament_share + self.clump_share
+            msg = f"filament_share and clump_share: expected at most 1 together, got {total:g}"
+            raise ValueError(msg)
         for name in ("photons_e", "background_e", "mean_on_frames", "read_noise_e", "gain_e_per_adu"):
             if getattr(self, name)[0] <= 0:
                 msg = f"{name}: drawn log-uniformly, so expected above 0, got {getattr(self, name)[0]}"
