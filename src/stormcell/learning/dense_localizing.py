@@ -124,8 +124,10 @@ def know_movie(
 
     Parameters
     ----------
-    stack, camera, network, noise, settings
+    stack, camera, network, settings
         As for `localize_dense`.
+    noise : MovieNoise, optional
+        The movie's noise; None measures it and believes the camera where it agrees.
 
     Returns
     -------
@@ -185,7 +187,6 @@ def localize_dense(
     camera_pixel_size_nm: float,
     network: DenseNet,
     *,
-    noise: MovieNoise | None = None,
     known: MovieFacts | None = None,
     listed: Callable[[int], ComponentList] | None = None,
     calibration: Mapping[str, float] | None = None,
@@ -205,8 +206,6 @@ def localize_dense(
         Camera pixel in the sample plane.
     network : DenseNet
         Trained network.
-    noise : MovieNoise, optional
-        The movie's noise; None measures it and believes the camera where it agrees.
     known : MovieFacts, optional
         From `know_movie`; None reads it from this movie.
     listed : callable, optional
@@ -227,7 +226,7 @@ def localize_dense(
     """
     settings = settings or DenseLocalizationSettings()
     grid = stack.grid(camera_pixel_size_nm)
-    known = known or know_movie(stack, camera, network, noise, settings)
+    known = known or know_movie(stack, camera, network, settings=settings)
     units = _NetworkUnits(camera, stack, known.noise, known.is_hot)
     runner = None if listed is not None else _runner(network, known.condition, settings)
     sigma = known.psf_sigma_px
