@@ -48,8 +48,10 @@ def test_likelihood_finds_the_rate_and_the_spread_that_made_the_counts():
     rate, spread, ratio = 0.02, 0.5, 50.0
     cells = rng.gamma(1 / spread, spread, (3, 1, 32, 32))
     rates = rate * np.repeat(np.repeat(cells, 2, axis=2), 2, axis=3)
+    counts = torch.from_numpy(rng.poisson(rates * ratio).astype(np.float32))
     made = given._replace(
-        target=torch.from_numpy(rng.poisson(rates * ratio).astype(np.float32)),
+        target=counts,
+        expected=counts,
         target_ratio=torch.full((3,), ratio),
         inside=torch.ones(3, 1, 64, 64),
     )

@@ -45,10 +45,11 @@ def totals(events, exposures, repeats=3000):
     rng = np.random.default_rng(5)
     x, found = np.zeros(len(events), np.float32), []
     for _ in range(repeats):
-        grids = [np.zeros((32, 32), np.float32) for _ in range(2)]
+        grids = [np.zeros((32, 32), np.float32) for _ in range(3)]
         wide = np.zeros((32 + 48, 32 + 48), np.float32)
-        draw_events(x, x, events, IDENTITY, np.array(exposures), np.array([0.5, 0.2]), 24, rng, *grids, wide)
-        found.append([grid.sum() for grid in grids])
+        precision = np.array([[0.5, 0.2], [0.5, 0.2]])
+        draw_events(x, x, events, IDENTITY, np.array(exposures), precision, 24, rng, *grids, wide)
+        found.append([grid.sum() for grid in grids[:2]])
     return np.array(found)
 
 
@@ -60,6 +61,32 @@ def test_thinned_events_are_poisson_counts_and_input_and_target_independent():
         assert column.mean() == pytest.approx(mean, abs=4 * error)
         assert column.var() / column.mean() == pytest.approx(1.0, abs=0.12)
     assert abs(np.corrcoef(found.T)[0, 1]) < 4 / math.sqrt(len(found))
+
+
+def test_expected_counts_are_the_mean_of_the_target():
+    field = simulate_field(FieldSettings(shares={"microtubules": 1.0}), 3, 1)
+    pairs = [simulated_pair(field, PLAIN, np.random.default_rng(7), 0.1)]
+    pairs += [simulated_pair(field, PLAIN, np.random.default_rng(k), 0.1) for k in range(20)]
+    drawn, expected = (sum(float(getattr(pair, name).sum()) for pair in pairs) for name in ("target", "expected"))
+    assert drawn == pytest.approx(expected, abs=4 * math.sqrt(expected))
+    # the same place and spread: coarse sums agree within counting noise
+    first = pairs[0]
+    sums = [image.reshape(8, 16, 8, 16).sum(axis=(1, 3)) for image in (first.target, first.expected)]
+    assert np.all(np.abs(sums[0] - sums[1]) < 5 * np.sqrt(sums[1] + 4))
+    assert np.var(first.expected - first.target) > 0
+
+
+def test_lists_of_the_dense_network_hold_fewer_events_where_emitters_crowd():
+    field = simulate_field(FieldSettings(shares={"microtubules": 1.0}), 3, 1)
+
+    def counted(dense_share: float) -> float:
+        settings = PLAIN.replace(dense_share=dense_share)
+        rngs = (np.random.default_rng(k) for k in range(30))
+        pairs = [simulated_pair(field, settings, rng, 0.2) for rng in rngs]
+        return sum(float(pair.counts.sum()) for pair in pairs) / sum(float(pair.expected.sum()) for pair in pairs)
+
+    assert counted(0.0) == pytest.approx(0.2, rel=0.05)
+    assert 0.6 * 0.2 < counted(1.0) < 0.96 * counted(0.0)
 
 
 def test_every_measured_event_is_input_target_or_guard():

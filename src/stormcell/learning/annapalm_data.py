@@ -26,6 +26,8 @@ class DensifyBatch(NamedTuple):
     """What the network sees."""
     target: Tensor
     """(B, 1, Y, X) events of the long acquisition."""
+    expected: Tensor
+    """(B, 1, Y, X) their mean where it is known, else the events themselves."""
     target_ratio: Tensor
     """(B,) exposure of the target over that of the input."""
     inside: Tensor
@@ -180,6 +182,7 @@ def assemble(pairs: Sequence[Pair], settings: DensifyDataSettings, rng: np.rando
     return DensifyBatch(
         given=given,
         target=_stack([pair.target for pair in pairs]),
+        expected=_stack([pair.expected for pair in pairs]),
         target_ratio=torch.tensor([pair.target_ratio for pair in pairs], dtype=torch.float32),
         inside=inside,
         widefield=torch.where(has, widefield, torch.full_like(widefield, float("nan"))),

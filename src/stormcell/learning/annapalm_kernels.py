@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
+EXPECTED_DRAWS = 6
 
 
 @numba.njit(cache=True)
@@ -46,6 +47,7 @@ def draw_events(
     rng: np.random.Generator,
     counts: FloatArray,
     target: FloatArray,
+    expected: FloatArray,
     emitters: FloatArray,
 ) -> None:
     """Draw independent events of the same emitters for input and target, each with its own localization error.
@@ -59,13 +61,15 @@ def draw_events(
     exposures : ndarray
         Shape (2,), shares of the whole acquisition of input and target.
     precision_px : ndarray
-        Shape (2,): mean localization error in pixels and the standard deviation of its logarithm.
+        Shape (2, 2): for input and target, mean localization error in pixels and standard deviation of its logarithm.
     margin_px : int
         Rim round the crop in `emitters`.
     rng : numpy.random.Generator
         Source of randomness.
     counts, target : ndarray
         Shape (S, S), added to.
+    expected : ndarray
+        Shape (S, S), added to: what the target would be on average, from `EXPECTED_DRAWS` places of each emitter.
     emitters : ndarray
         Shape (S + 2 margin, S + 2 margin), added to.
     """
@@ -81,11 +85,17 @@ def draw_events(
         for which in range(2):
             grid = counts if which == 0 else target
             for _ in range(rng.poisson(events[k] * exposures[which])):
-                error = precision_px[0] * math.exp(precision_px[1] * rng.normal())
+                error = precision_px[which, 0] * math.exp(precision_px[which, 1] * rng.normal())
                 i = math.floor(v + error * rng.normal())
                 j = math.floor(u + error * rng.normal())
                 if 0 <= i < side and 0 <= j < side:
                     grid[i, j] += 1
+        for _ in range(EXPECTED_DRAWS):
+            error = precision_px[1, 0] * math.exp(precision_px[1, 1] * rng.normal())
+            i = math.floor(v + error * rng.normal())
+            j = math.floor(u + error * rng.normal())
+            if 0 <= i < side and 0 <= j < side:
+                expected[i, j] += events[k] * exposures[1] / EXPECTED_DRAWS
 
 
 @numba.njit(cache=True)
