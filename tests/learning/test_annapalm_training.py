@@ -10,7 +10,7 @@ from stormcell.learning.annapalm_fields import FieldSettings
 from stormcell.learning.annapalm_inference import densify_image
 from stormcell.learning.annapalm_model import input_warnings, load_densify_model, save_densify_model
 from stormcell.learning.annapalm_pairs import EventField, PairSettings
-from stormcell.learning.annapalm_training import DensifyTrainingSettings, build_network, train_densify
+from stormcell.learning.annapalm_training import DensifyTrainingSettings, build_network, seen_range, train_densify
 from stormcell.learning.training import LAST_CHECKPOINT, TrainerSettings
 
 PUBLISHED = {"architecture": "annapalm-2018", "widths": (4, 8, 8, 8), "discriminator_width": 4}
@@ -84,15 +84,42 @@ def test_models_of_other_tasks_are_refused(tmp_path):
 
 
 def test_inputs_outside_the_range_are_named(tmp_path):
-    settings = recipe()
-    card = save_densify_model(tmp_path, "tiny", build_network(settings), settings, training={}, scores={})
-    assert not input_warnings(card, 20.0, 0.03, "actin")
+    settings = recipe(data=DensifyDataSettings(n_fields=12))
+    seen, network = seen_range(settings), build_network(settings)
+    card = save_densify_model(tmp_path, "tiny", network, settings, training={}, scores={}, seen=seen)
+    low, high = card.valid_range.events_per_um2
+    assert 0.005 < low < 1 < high < 1000
+    assert not input_warnings(card, 0.5 * (low + high), 0.03, "nuclear_pores")
     assert not input_warnings(card, None)
     for words, arguments in (
-        ("sparser", (0.01,)),
-        ("denser", (5000.0,)),
-        ("% of the frames", (20.0, 0.9)),
-        ("has not seen golgi", (20.0, None, "golgi")),
+        ("sparser", (0.9 * low,)),
+        ("denser", (1.1 * high,)),
+        ("% of the frames", (high, 0.9)),
+        ("has not seen golgi (it knows nuclear_pores): it is told 'unknown'", (high, None, "golgi")),
+        ("has not seen actin (it knows nuclear_pores): its name then says little", (high, None, "actin")),
     ):
         (sentence,) = input_warnings(card, *arguments)
         assert words in sentence
+
+
+def test_a_model_of_one_measured_structure_knows_that_one_and_its_density():
+    rng = np.random.default_rng(1)
+    x, y = (rng.uniform(0, 4000, 1600).astype(np.float32) for _ in range(2))
+    field = EventField(x, y, np.sort(rng.integers(0, 1000, 1600)), 1000, (4000.0, 4000.0), label=2)
+    alone = recipe(data=DensifyDataSettings(simulated_share=0.0))
+    seen = seen_range(alone, [field])
+    assert seen.structures == ("mitochondria",)
+    # 100 events per um2, of which an input holds 0.5 to 30 %
+    assert seen.events_per_um2 == pytest.approx((0.5, 30.0), rel=0.05)
+    # the simulated others have no name, but densities of their own
+    wider = seen_range(recipe(data=DensifyDataSettings(n_fields=6)), [field])
+    assert wider.structures == ("mitochondria",)
+    assert wider.events_per_um2[0] <= 0.5
+    assert wider.events_per_um2[1] >= 30.0
+    assert wider.events_per_um2 != seen.events_per_um2
+
+
+def test_the_last_layers_keep_their_width():
+    network = build_network(recipe(fine=8))
+    assert network.architecture.fine == 8
+    assert build_network(recipe()).architecture.fine == 12

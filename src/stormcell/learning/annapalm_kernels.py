@@ -21,8 +21,8 @@ def place(x: float, y: float, view: NDArray[np.float64]) -> tuple[float, float]:
     x, y : float
         Position in nm.
     view : ndarray
-        Shape (14,): centre x, y (nm), matrix xx, xy, yx, yy (pixels per nm), half side (pixels), phases and wave
-        numbers of the bend (x, x, y, y: per nm and radians), its amplitudes x, y (nm), spare.
+        Shape (13,): centre x, y (nm), matrix xx, xy, yx, yy (pixels per nm), half side (pixels), phases and wave
+        numbers of the bend (x, x, y, y: per nm and radians), its amplitudes x, y (nm).
 
     Returns
     -------

@@ -10,7 +10,7 @@ import torch
 
 from stormcell.errors import ModelError
 from stormcell.learning.model_folder import ModelCard, find_model, load_weights, save_model
-from stormcell.networks.annapalm import STRUCTURE_LABELS, DensifyArchitecture, DensifyNet
+from stormcell.networks.annapalm import SR_PIXEL_SIZE_NM, STRUCTURE_LABELS, DensifyArchitecture, DensifyNet
 from stormcell.networks.annapalm_published import PublishedArchitecture, PublishedGenerator
 
 if TYPE_CHECKING:
@@ -41,6 +41,22 @@ class DensifyModel:
     network: DensifyNet | PublishedGenerator
     dispersion_factor: float = 1.0
     tails: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SeenRange:
+    """What the fields of a training held.
+
+    Parameters
+    ----------
+    structures : tuple of str
+        Labels of its fields; none where all were 'unknown'.
+    events_per_um2 : tuple of float or None
+        Lowest and highest density of events in an input; None is not known.
+    """
+
+    structures: tuple[str, ...]
+    events_per_um2: tuple[float, float] | None
 
 
 def tail_name(structure: str, *, events: bool, widefield: bool) -> str:
@@ -115,6 +131,7 @@ def save_densify_model(
     *,
     training: dict[str, Any],
     scores: dict[str, Any],
+    seen: SeenRange | None = None,
     notes: tuple[str, ...] = (),
     dispersion_factor: float = 1.0,
     tails: dict[str, float] | None = None,
@@ -136,6 +153,9 @@ def save_densify_model(
         What the recipe does not say: steps done, seconds, hardware, the command that repeats it.
     scores : dict
         Held-out scores and how they were measured.
+    seen : SeenRange, optional
+        What its training fields held (`annapalm_training.seen_range`); None takes the recipe's word for simulated
+        fields.
     notes : tuple of str
         What it was tried on and where it fails.
     dispersion_factor : float
@@ -151,6 +171,8 @@ def save_densify_model(
         The card as written.
     """
     architecture = network.architecture
+    seen = seen or _promised(settings)
+    size = f"{SR_PIXEL_SIZE_NM:g} nm"
     return save_model(
         folder,
         network.state_dict(),
@@ -161,13 +183,13 @@ def save_densify_model(
             "architecture_version": network.version,
             "sizes": {key: getattr(architecture, key) for key in architecture.__dataclass_fields__},
             "preprocessing": (
-                "linked events per 20 nm pixel; wide-field resampled by pixel edges to the same pixels, 0 at its "
+                f"linked events per {size} pixel; wide-field resampled by pixel edges to the same pixels, 0 at its "
                 "percentile 1 and 1 at its percentile 99.5 over the whole image; density and share of the frames"
             ),
             "valid_range": {
-                "structures": STRUCTURE_LABELS[:-1],
-                "sr_pixel_size_nm": 20.0,
-                "events_per_um2": EVENTS_PER_UM2,
+                "structures": seen.structures,
+                "sr_pixel_size_nm": SR_PIXEL_SIZE_NM,
+                "events_per_um2": seen.events_per_um2,
                 "share": settings.pairs.share,
             },
             "training": {"recipe": settings.model_dump(mode="json"), **training},
@@ -183,7 +205,15 @@ def save_densify_model(
 
 
 EVENTS_PER_UM2 = (0.3, 400.0)
-"""Densities of input events the shipped recipe covers: from 0.5 % of a sparse field to 30 % of a dense one."""
+"""Densities of input events that the default simulated fields cover: from 0.5 % of a sparse field to 30 % of a dense
+one."""
+
+
+def _promised(settings: DensifyTrainingSettings) -> SeenRange:
+    """Read from a recipe what its simulated fields hold."""
+    names = tuple(name for name in STRUCTURE_LABELS[:-1] if settings.fields.shares.get(name, 0) > 0)
+    is_usual = settings.fields == type(settings.fields)() and settings.pairs.share == type(settings.pairs)().share
+    return SeenRange(names, EVENTS_PER_UM2 if is_usual else None)
 
 
 def input_warnings(
@@ -196,7 +226,7 @@ def input_warnings(
     card : ModelCard
         Of the model used.
     events_per_um2 : float or None
-        Density of linked events over the whole field; None where there are none.
+        Density of linked events where there is structure (`typical_density`); None where there are none.
     share : float, optional
         Share of the long acquisition's frames.
     structure : str
@@ -223,10 +253,15 @@ def input_warnings(
                 f"the input holds {100 * share:.3g} % of the frames, the model was trained on {100 * low:g} to "
                 f"{100 * high:g} %: intervals are less reliable"
             )
-    seen = valid.structures or ()
-    if structure != "unknown" and structure not in seen:
+    if structure != "unknown" and structure not in (valid.structures or ()):
+        known = f"it knows {', '.join(valid.structures or ()) or 'no structure by name'}"
+        # A label the network has is passed on to it, trained or not.
+        told = (
+            "its name then says little: leave --structure out"
+            if structure in STRUCTURE_LABELS
+            else "it is told 'unknown' instead"
+        )
         warnings.append(
-            f"the model has not seen {structure} (it knows {', '.join(seen) or 'no structure'}): it is told "
-            "'unknown' instead; train a model on such data for reliable pictures"
+            f"the model has not seen {structure} ({known}): {told}; train a model on such data for reliable pictures"
         )
     return warnings

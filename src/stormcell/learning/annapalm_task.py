@@ -21,7 +21,7 @@ from stormcell.learning.annapalm_measured import (
 )
 from stormcell.learning.annapalm_model import DensifyModel, load_densify_model, save_densify_model
 from stormcell.learning.annapalm_pairs import measured_pair, simulated_pair
-from stormcell.learning.annapalm_training import DensifyTrainingSettings, train_densify
+from stormcell.learning.annapalm_training import DensifyTrainingSettings, seen_range, train_densify
 from stormcell.learning.annapalm_trial import trial_field, try_model
 from stormcell.learning.curves import METRICS_FILE, draw_curves
 from stormcell.networks.annapalm import STRUCTURE_LABELS, DensifyNet
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stormcell.learning.annapalm_model import SeenRange
     from stormcell.learning.annapalm_pairs import EventField, Pair
     from stormcell.learning.model_folder import ModelCard
     from stormcell.learning.training_request import TrainingRequest
@@ -82,13 +83,14 @@ def train_annapalm_model(request: TrainingRequest[DensifyTrainingSettings]) -> M
         resume=request.resume,
     )
     network = network.cpu().eval()
-    draft = _save(request, recipe, network, {}, (note,), 1.0)
+    seen = seen_range(recipe, training)
+    draft = _save(request, recipe, network, seen, {}, (note,), 1.0)
     model = DensifyModel(draft, network)
     seed = recipe.seed + _SEED_OF_SCORES
     factor = dispersion_factor(model, training, SCORED_SHARE, seed) if training else 1.0
     model = replace(model, dispersion_factor=factor)
     scores = measured_scores(model, held_out, seed) if training else simulated_scores(model, seed)
-    card = _save(request, recipe, network, scores, (note,), factor)
+    card = _save(request, recipe, network, seen, scores, (note,), factor)
     draw_curves(request.curves / METRICS_FILE, request.folder / "curves.png")
     write_bytes(request.folder / "preview.png", draw_preview(model, held_out, seed), overwrite=True)
     return card
@@ -284,7 +286,9 @@ def _beginning(request: TrainingRequest[DensifyTrainingSettings]) -> tuple[Densi
         msg = f"expected a model with the default network to start from, got {start.card.architecture}"
         raise InputError(msg)
     sizes = start.network.architecture
-    recipe = request.recipe.replace(widths=sizes.widths, blocks=sizes.blocks, architecture="annapalm")
+    recipe = request.recipe.replace(
+        widths=sizes.widths, blocks=sizes.blocks, fine=sizes.fine, architecture="annapalm"
+    )
     return recipe, start.network.state_dict()
 
 
@@ -292,6 +296,7 @@ def _save(
     request: TrainingRequest[DensifyTrainingSettings],
     recipe: DensifyTrainingSettings,
     network: Any,
+    seen: SeenRange,
     scores: dict[str, Any],
     notes: tuple[str, ...],
     factor: float,
@@ -309,6 +314,7 @@ def _save(
         recipe,
         training=training,
         scores=scores,
+        seen=seen,
         notes=notes,
         dispersion_factor=round(factor, 3),
         overwrite=True,

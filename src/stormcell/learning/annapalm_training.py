@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import numpy as np
 import torch
 from pydantic import Field
 
 from stormcell.learning.annapalm_adversarial import Ensemble2018, adversarial_loss
 from stormcell.learning.annapalm_data import DensifyBatch, DensifyData, DensifyDataSettings
+from stormcell.learning.annapalm_density import typical_density
 from stormcell.learning.annapalm_fields import FieldSettings
 from stormcell.learning.annapalm_loss import likelihood_loss
+from stormcell.learning.annapalm_measured import histogram_of
+from stormcell.learning.annapalm_model import SeenRange
 from stormcell.learning.annapalm_pairs import PairSettings
 from stormcell.learning.training import Task, TrainerSettings, learning_rate_factor, train
-from stormcell.networks.annapalm import DensifyArchitecture, DensifyNet
+from stormcell.networks.annapalm import SR_PIXEL_SIZE_NM, STRUCTURE_LABELS, UNKNOWN, DensifyArchitecture, DensifyNet
 from stormcell.networks.annapalm_published import PublishedArchitecture, PublishedGenerator
 from stormcell.settings import Settings
 
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from stormcell.learning.annapalm_pairs import EventField
 
 N_VALIDATION_BATCHES = 8
+_FIELDS_LOOKED_AT = 100
 
 
 class DensifyTrainingSettings(Settings):
@@ -42,6 +47,8 @@ class DensifyTrainingSettings(Settings):
     """Channels at 40, 80, 160 and 320 nm; for the network of 2018 those of its levels."""
     blocks: tuple[int, int, int, int] = (1, 1, 1, 2)
     """Residual blocks of the rate network at each level."""
+    fine: int = Field(12, ge=1)
+    """Channels of its last layers, at 20 nm."""
     discriminator_width: int = Field(64, ge=1)
     """Channels of the critic's first layer."""
     trainer: TrainerSettings = TrainerSettings(
@@ -116,8 +123,41 @@ def build_network(settings: DensifyTrainingSettings) -> DensifyNet | PublishedGe
     if settings.architecture == "annapalm-2018":
         return PublishedGenerator(PublishedArchitecture(widths=settings.widths))
     a, b, c, d = settings.widths
-    network = DensifyNet(DensifyArchitecture(widths=(a, b, c, d), blocks=settings.blocks))
+    network = DensifyNet(DensifyArchitecture((a, b, c, d), settings.blocks, settings.fine))
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def seen_range(settings: DensifyTrainingSettings, measured: Sequence[EventField] = ()) -> SeenRange:
+    """Work out which structures and densities a training shows the network.
+
+    Parameters
+    ----------
+    settings : DensifyTrainingSettings
+        The recipe.
+    measured : sequence of EventField
+        Real fields it learns from.
+
+    Returns
+    -------
+    SeenRange
+        Labels of measured and simulated fields; densities where there is structure, times the share of the frames in
+        an input: of every measured field, and of simulated ones from percentile 5 to 95.
+    """
+    labels = {field.label for field in measured}
+    densities = [
+        typical_density(histogram_of(field, np.ones(len(field.x_nm), np.bool_)), SR_PIXEL_SIZE_NM)
+        for field in measured
+    ]
+    if not measured or settings.data.simulated_share > 0:
+        data = DensifyData(settings.data, settings.pairs, settings.fields, settings.seed, measured)
+        drawn = [data.field(index) for index in range(min(settings.data.n_fields, _FIELDS_LOOKED_AT))]
+        labels |= {field.label for field in drawn}
+        densities += list(np.percentile([field.events_per_um2 for field in drawn], [5, 95]))
+    low, high = settings.pairs.share
+    return SeenRange(
+        tuple(name for index, name in enumerate(STRUCTURE_LABELS) if index in labels - {UNKNOWN}),
+        (float(f"{low * min(densities):.2g}"), float(f"{high * max(densities):.2g}")),
+    )
 
 
 def score_likelihood(network: torch.nn.Module, batch: DensifyBatch) -> dict[str, Tensor]:

@@ -73,7 +73,8 @@ class DensifyInput(NamedTuple):
     log_share: Tensor
     """(B,) natural logarithm of the share of the long acquisition's frames that the counts hold; NaN is unknown."""
     log_events_per_um2: Tensor
-    """(B,) natural logarithm of the events per um2 of the whole field, on average, at the exposure of the counts."""
+    """(B,) natural logarithm of the events per um2 where there is structure, at the exposure of the counts
+    (`typical_density`; of simulated fields, which are full of structure, the mean)."""
 
 
 class DensifyOutput(NamedTuple):
