@@ -9,7 +9,8 @@ import torch
 from stormcell.learning.dense_data import centred_images, fit_descriptor
 from stormcell.learning.dense_model import load_dense_model
 from stormcell.learning.dense_training import widen_descriptor
-from stormcell.learning.psf_fitting import fit_psf
+from stormcell.learning.psf_fitting import SIDE_PX as WINDOW_PX
+from stormcell.learning.psf_fitting import _busiest, fit_psf
 from stormcell.networks.dense import DenseArchitecture, DenseNet
 from stormcell.physics.psf.random_bank import random_psf_bank
 
@@ -114,3 +115,24 @@ def test_wider_descriptor_answers_alike_until_trained(bank):
         torch.testing.assert_close(first, second)
     torch.testing.assert_close(said, further[:, [0, 1, 2, 3, 7, 8, 9, 10]])
     assert not further[:, [4, 5, 6, 11, 12, 13]].any()
+
+
+@pytest.mark.parametrize(("corner", "expected"), [((400, 30), (400, 30)), ((0, 0), (0, 0)), ((600, 644), (600, 644))])
+def test_large_frames_are_looked_at_where_light_comes_and_goes(corner, expected):
+    rng = np.random.default_rng(2)
+    frames = rng.normal(100, 3, (6, 600 + WINDOW_PX, 644 + WINDOW_PX)).astype(np.float32)
+    y, x = corner
+    frames[:, y : y + WINDOW_PX, x : x + WINDOW_PX] += rng.normal(0, 30, (6, WINDOW_PX, WINDOW_PX))
+    frames[:, 500:520, 500:520] += 50_000  # bright but still
+    rows, columns = _busiest(frames)
+    assert abs(rows.start - expected[0]) < 8
+    assert abs(columns.start - expected[1]) < 8
+    assert (rows.stop - rows.start, columns.stop - columns.start) == (WINDOW_PX, WINDOW_PX)
+
+
+def test_frames_as_large_as_the_window_are_looked_at_whole():
+    frames = np.zeros((3, 40, 300), np.float32)
+    frames[1, :, 200:] = 5.0
+    rows, columns = _busiest(frames)
+    assert rows.start == 0
+    assert columns.start == 44

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
 
 from stormcell.data import Localizations
-from stormcell.learning.bad_pixels import find_hot_pixels, repair_pixels
-from stormcell.learning.dense_calibration import calibrate, weigh_faint
 from stormcell.learning.dense_inference import ComponentList, DenseRunner, Precision
 from stormcell.learning.dense_model import psf_sigma_of
+from stormcell.learning.dense_rows import DenseRows, NetworkUnits, columns_of
 from stormcell.learning.measured_noise import MovieNoise, measure_noise
 from stormcell.learning.probability_image import ProbabilityImage
 from stormcell.learning.psf_fitting import fit_psf
-from stormcell.learning.still_light import CHUNK_FRAMES, Pending, StillLight, gaussian_square_share
+from stormcell.learning.still_light import CHUNK_FRAMES, StillLight, gaussian_square_share
 from stormcell.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,13 +26,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from stormcell.data import FrameStack, PixelGrid, SRImage
+    from stormcell.data import FrameStack, SRImage
     from stormcell.networks.dense import DenseNet
     from stormcell.physics.cameras import Camera
 
 _PIXELS_PER_BLOCK = 1 << 22
 _PIXELS_TO_DESCRIBE = 1 << 18
 _FEWEST_TO_JUDGE_PIXELS = 8
+_FAINTEST = 0.05
 
 
 class DenseLocalizationSettings(Settings):
@@ -66,7 +66,9 @@ class DenseLocalization:
     noise : MovieNoise
         The noise that was reckoned with.
     psf_sigma_px : float
-        Width of the PSF as the network reads it from the frames, of the best-fit Gaussian in camera pixels.
+        Width of the PSF, of the best-fit Gaussian in camera pixels.
+    knows_psf : bool
+        Whether the PSF could be fitted to the movie; else the network worked without, and read the width itself.
     n_hot_pixels : int
         Pixels that are hot in the whole movie; they were replaced by their neighbours.
     n_struck_pixels : int
@@ -80,6 +82,7 @@ class DenseLocalization:
     uncertainty: SRImage | None
     noise: MovieNoise
     psf_sigma_px: float
+    knows_psf: bool = True
     n_hot_pixels: int = 0
     n_struck_pixels: int = 0
     n_still_rows: int = 0
@@ -112,6 +115,22 @@ class MovieFacts:
     electrons_factor: float
     square_share: float
 
+    def cropped(self, rows: slice, columns: slice) -> MovieFacts:
+        """Tell the same of a part of the field.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            Of the pixels that the part keeps.
+
+        Returns
+        -------
+        MovieFacts
+            With noise and hot pixels of these alone.
+        """
+        noise = replace(self.noise, read_variance_e2=self.noise.read_variance_e2[rows, columns])
+        return replace(self, noise=noise, is_hot=self.is_hot[rows, columns])
+
 
 def know_movie(
     stack: FrameStack,
@@ -137,14 +156,14 @@ def know_movie(
     settings = settings or DenseLocalizationSettings()
     noise = noise or measure_noise(stack, camera)
     sample = _frames_to_describe(stack)
-    units = _NetworkUnits(camera, stack, noise)
+    units = NetworkUnits(camera, stack, noise)
     if len(sample) >= _FEWEST_TO_JUDGE_PIXELS:
         units.find_hot(sample)
-    few = sample[:: max(1, len(sample) // _frames_for(_PIXELS_TO_DESCRIBE, stack))]
-    frames = units.to_network(few)
+    frames = units.to_network(sample[_spread_order(len(sample))])
     fitted = fit_psf(network, frames, units.read_variance)
     if fitted is None:
-        sigma = psf_sigma_of(network, _runner(network, None, settings).describe(frames, units.read_variance))
+        few = frames[: _frames_for(_PIXELS_TO_DESCRIBE, stack)]
+        sigma = psf_sigma_of(network, _runner(network, None, settings).describe(few, units.read_variance))
         return MovieFacts(noise, units.is_hot, None, sigma, 1.0, gaussian_square_share(sigma))
     sigma = psf_sigma_of(network, fitted.descriptor)
     return MovieFacts(noise, units.is_hot, fitted.descriptor, sigma, fitted.electrons_factor, fitted.square_share)
@@ -172,7 +191,7 @@ def list_blocks(
     list of ComponentList
         One for each block.
     """
-    units = _NetworkUnits(camera, stack, known.noise, known.is_hot)
+    units = NetworkUnits(camera, stack, known.noise, known.is_hot)
     runner = _runner(network, known.condition, settings)
     starts = block_starts(stack)[slice(*blocks)]
     return [
@@ -227,13 +246,19 @@ def localize_dense(
     settings = settings or DenseLocalizationSettings()
     grid = stack.grid(camera_pixel_size_nm)
     known = known or know_movie(stack, camera, network, settings=settings)
-    units = _NetworkUnits(camera, stack, known.noise, known.is_hot)
+    units = NetworkUnits(camera, stack, known.noise, known.is_hot)
     runner = None if listed is not None else _runner(network, known.condition, settings)
-    sigma = known.psf_sigma_px
-    picture = ProbabilityImage(grid, sr_pixel_size_nm) if sr_pixel_size_nm is not None else None
-    least = settings.probability_threshold if picture is None else min(0.05, settings.probability_threshold)
-    still = StillLight(units.read_variance, known.square_share)
-    tables = [_columns(ComponentList.none(), np.zeros(0, np.bool_), 0, grid, units)]
+
+    def rows_from(least: float) -> DenseRows:
+        still = StillLight(units.read_variance, known.square_share) if settings.rejects_still else None
+        return DenseRows(units, grid, calibration or {}, known.psf_sigma_px, still, least)
+
+    listing = rows_from(settings.probability_threshold)
+    picture = None if sr_pixel_size_nm is None else ProbabilityImage(grid, sr_pixel_size_nm)
+    # the picture shows faint rows too; what the table says must not depend on whether one is drawn
+    least = settings.probability_threshold if picture is None else min(_FAINTEST, settings.probability_threshold)
+    painting = None if picture is None else rows_from(least)
+    tables = [columns_of(ComponentList.none(), np.zeros(0, np.bool_), 0, grid, units)]
     blocks = _blocks(stack, units, block_starts(stack), int(settings.uses_neighbours))
     for index, (start, frames, margin) in enumerate(blocks):
         if runner is not None:
@@ -241,66 +266,25 @@ def localize_dense(
         elif listed is not None:
             found = listed(index)
         found.rows[:, 5] += np.float32(math.log(known.electrons_factor))
-        own = (found.frame >= margin[0]) & (found.frame < len(frames) - margin[1])
-        columns = _columns(found, own, start - margin[0] + stack.first_frame, grid, units)
-        calibrate(columns, calibration or {}, grid.pixel_size_nm)
-        weigh_faint(found.rows[own], columns, sigma, units.read_variance)
-        rows = found.rows[own].astype(np.float64)
-        pending = Pending(columns, rows[:, 1], rows[:, 2], np.exp(rows[:, 5]))
-        frames = frames[margin[0] : len(frames) - margin[1]]
-        judged = still.add(frames, pending) if settings.rejects_still else [columns]
-        if start + len(frames) >= stack.n_frames:
-            judged += still.finish()
-        for part in judged:
-            if picture is not None:
+        first, own = start - margin[0] + stack.first_frame, slice(margin[0], len(frames) - margin[1])
+        is_last = start + len(frames[own]) >= stack.n_frames
+        tables += listing.judge(found, frames, own, first, is_last=is_last)
+        if picture is not None and painting is not None:
+            for part in painting.judge(found, frames, own, first, is_last=is_last):
                 picture.add(part)
-            sure = part["probability"] >= settings.probability_threshold
-            tables.append({name: values[sure] for name, values in part.items()})
         if progress is not None:
-            progress(start + len(frames), stack.n_frames)
+            progress(start + len(frames[own]), stack.n_frames)
     return DenseLocalization(
         Localizations(_sorted(tables), grid=grid, n_frames=stack.n_frames),
         None if picture is None else picture.image(),
         None if picture is None else picture.uncertainty(),
         known.noise,
-        sigma,
+        known.psf_sigma_px,
+        known.condition is not None,
         int(units.is_hot.sum()),
         units.n_struck,
-        still.n_rejected,
+        listing.n_still,
     )
-
-
-class _NetworkUnits:
-    """Grey values to network electrons and back; bad pixels are replaced on the way."""
-
-    def __init__(
-        self,
-        camera: Camera,
-        stack: FrameStack,
-        noise: MovieNoise,
-        is_hot: NDArray[np.bool_] | None = None,
-    ) -> None:
-        self._camera = camera
-        self._origin_px = stack.origin_px
-        self.scale = noise.scale
-        self.qe = camera.qe
-        self.read_variance = np.ascontiguousarray(noise.read_variance_e2 / noise.scale**2, dtype=np.float32)
-        self.n_struck = 0
-        self.is_hot = np.zeros(stack.frame_shape, np.bool_) if is_hot is None else is_hot
-
-    def find_hot(self, sample: NDArray[Any]) -> None:
-        self.is_hot = find_hot_pixels(self._electrons(sample), self.read_variance)
-
-    def to_network(self, frames: NDArray[Any]) -> NDArray[np.float32]:
-        electrons = self._electrons(frames)
-        self.n_struck += repair_pixels(electrons, self.read_variance, self.is_hot)
-        return electrons
-
-    def _electrons(self, frames: NDArray[Any]) -> NDArray[np.float32]:
-        electrons = self._camera.electrons(frames, self._origin_px) / np.float32(self.scale)
-        # dead pixels would spread over their whole neighbourhood
-        clean: NDArray[np.float32] = np.nan_to_num(electrons, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        return clean
 
 
 def _runner(network: DenseNet, condition: Tensor | None, settings: DenseLocalizationSettings) -> DenseRunner:
@@ -321,6 +305,12 @@ def _sorted(tables: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
 
 def _frames_for(n_pixels: int, stack: FrameStack) -> int:
     return math.ceil(n_pixels / math.prod(stack.frame_shape))
+
+
+def _spread_order(n_frames: int) -> NDArray[np.int64]:
+    """Order in which any first few frames are spread over all."""
+    golden = (math.sqrt(5) - 1) / 2
+    return np.argsort(golden * np.arange(1, n_frames + 1) % 1.0)
 
 
 def _frames_to_describe(stack: FrameStack) -> NDArray[Any]:
@@ -348,7 +338,7 @@ def block_starts(stack: FrameStack) -> range:
 
 
 def _blocks(
-    stack: FrameStack, units: _NetworkUnits, starts: range, halo: int
+    stack: FrameStack, units: NetworkUnits, starts: range, halo: int
 ) -> Iterator[tuple[int, NDArray[np.float32], tuple[int, int]]]:
     """Read and convert ahead while the network works; each block comes with `halo` neighbours where there are any."""
     n_frames = starts.step
@@ -365,27 +355,3 @@ def _blocks(
             if following is not None:
                 ahead = reader.submit(read, following)
             yield block
-
-
-def _columns(
-    found: ComponentList, own: NDArray[np.bool_], first_frame: int, grid: PixelGrid, units: _NetworkUnits
-) -> dict[str, NDArray[Any]]:
-    rows = found.rows[own].astype(np.float64)
-    x_px, y_px = rows[:, 1], rows[:, 2]
-    height, width = units.read_variance.shape
-    pixel = (np.clip(y_px, 0, height - 1).astype(int), np.clip(x_px, 0, width - 1).astype(int))
-    to_photons = units.scale / units.qe
-    photons = np.exp(rows[:, 5]) * to_photons
-    background = (rows[:, 7] / 2) ** 2 - 0.375 - units.read_variance[pixel]
-    return {
-        "frame": found.frame[own] + first_frame,
-        "x_nm": grid.x_nm(x_px),
-        "y_nm": grid.y_nm(y_px),
-        "photons": photons,
-        "background_photons": np.maximum(background, 0.0) * to_photons,
-        "uncertainty_x_nm": rows[:, 3] * grid.pixel_size_nm,
-        "uncertainty_y_nm": rows[:, 4] * grid.pixel_size_nm,
-        "uncertainty_photons": photons * np.exp(rows[:, 6]),
-        "uncertainty_background_photons": rows[:, 7] / 2 * np.exp(rows[:, 8]) * to_photons,
-        "probability": rows[:, 0],
-    }

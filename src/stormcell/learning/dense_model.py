@@ -117,7 +117,9 @@ def psf_sigma_of(network: DenseNet, descriptor: Tensor) -> float:
     return float(fit_gaussians(image[None, rim:-rim, rim:-rim]).sigma_px[0])
 
 
-def range_warnings(card: ModelCard, table: Localizations, psf_sigma_px: float | None = None) -> list[str]:
+def range_warnings(
+    card: ModelCard, table: Localizations, psf_sigma_px: float | None = None, qe: float = 1.0
+) -> list[str]:
     """Say in words where a movie lies outside what the model was trained for.
 
     Parameters
@@ -128,6 +130,8 @@ def range_warnings(card: ModelCard, table: Localizations, psf_sigma_px: float | 
         What it found; photons, background, frame, and the grid and number of frames for the density.
     psf_sigma_px : float, optional
         PSF width of the movie, camera pixels.
+    qe : float
+        Electrons per photon: the model's range is in electrons.
 
     Returns
     -------
@@ -137,13 +141,14 @@ def range_warnings(card: ModelCard, table: Localizations, psf_sigma_px: float | 
     valid = card.valid_range
     found: list[tuple[str, float, str, tuple[float, float] | None]] = []
     if table.n_rows:
-        found.append(("photons per localization", float(np.median(table["photons"])), "", valid.electrons))
-        background = float(np.median(table["background_photons"]))
-        found.append(("background per pixel", background, " photons", valid.background_e))
+        light = qe * float(np.median(table["photons"]))
+        found.append(("light of a localization", light, " electrons", valid.electrons))
+        background = qe * float(np.median(table["background_photons"]))
+        found.append(("background per pixel", background, " electrons", valid.background_e))
         if table.grid is not None and table.n_frames:
             area_um2 = math.prod(table.grid.extent_nm) / 1e6
             density = table.n_rows / table.n_frames / area_um2 * (table.grid.pixel_size_nm / 100.0) ** 2
-            found.append(("density", density, " per 100 x 100 camera pixels", valid.density_per_um2))
+            found.append(("density", density, " per 10 x 10 camera pixels", valid.density_per_um2))
     if psf_sigma_px is not None:
         found.append(("PSF width", psf_sigma_px, " px", valid.psf_sigma_px))
     return [

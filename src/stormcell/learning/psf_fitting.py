@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scipy import ndimage
 from scipy.optimize import minimize
 from torch.nn import functional as F
 
@@ -71,7 +72,8 @@ def fit_psf(
     network : DenseNet
         Trained network, on the CPU; it holds the family of PSFs.
     frames : ndarray
-        Shape (T, Y, X), network electrons, from all over the movie; as many are used as hold 1,000 emitters.
+        Shape (T, Y, X), network electrons, from all over the movie, in any order; as many are used as hold 1,000
+        emitters, and of large frames the part of 256 px where most light comes and goes.
     read_variance_e2 : ndarray
         Shape (Y, X), network electrons squared.
 
@@ -82,8 +84,7 @@ def fit_psf(
     """
     if min(frames.shape[1:]) < PATCH_PX or not bool(network.root_axes.any()):
         return None
-    y0, x0 = (max(0, (side - SIDE_PX) // 2) for side in frames.shape[1:])
-    window = (slice(y0, y0 + SIDE_PX), slice(x0, x0 + SIDE_PX))
+    window = _busiest(frames)
     cut = torch.from_numpy(np.ascontiguousarray(frames[:, *window]))
     variance = torch.from_numpy(np.ascontiguousarray(read_variance_e2[window]))
     fitted, z, log_factor = None, torch.zeros(len(network.root_axes)), 0.0
@@ -98,6 +99,20 @@ def fit_psf(
         descriptor = network.describe_psf(_inner(image))[0]
         fitted = FittedPSF(descriptor, math.exp(log_factor), image.square().sum().item())
     return fitted
+
+
+def _busiest(frames: NDArray[np.float32]) -> tuple[slice, slice]:
+    """Window of `SIDE_PX` in which pixels change most from frame to frame."""
+    if max(frames.shape[1:]) <= SIDE_PX:
+        return slice(0, SIDE_PX), slice(0, SIDE_PX)
+    changes = frames.std(axis=0) if len(frames) > 1 else frames[0]
+    # the mean over a window, in which a single struck pixel counts little
+    means = ndimage.uniform_filter(np.minimum(changes, np.percentile(changes, 99.9)), SIDE_PX, mode="constant")
+    halves = [min(SIDE_PX, side) // 2 for side in changes.shape]
+    inner = means[halves[0] : means.shape[0] - halves[0] + 1, halves[1] : means.shape[1] - halves[1] + 1]
+    place = np.unravel_index(int(np.argmax(inner)), inner.shape)
+    y0, x0 = (min(int(k), max(0, side - SIDE_PX)) for k, side in zip(place, changes.shape, strict=True))
+    return slice(y0, y0 + SIDE_PX), slice(x0, x0 + SIDE_PX)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stormcell.data.provenance import Quantity
@@ -20,43 +21,84 @@ if TYPE_CHECKING:
     from stormcell.workflows.spread import Spread
 
 
-def localize_with_network(
-    stack: FrameStack,
-    context: MovieContext,
-    options: NetworkOptions,
-    progress: Progress | None,
-    spread: Spread | None = None,
-) -> Found:
-    """Localize with the dense network.
+@dataclass(frozen=True)
+class KnowingNetwork:
+    """The dense network with what was read from one movie; it localizes the movie or a part of it.
 
     Parameters
     ----------
-    stack : FrameStack
-        The movie or a part of it.
-    context : MovieContext
-        Camera and pixel size.
-    options : NetworkOptions
-        Which network, and how.
-    progress : callable or None
-        Called as progress(done, total) with frames.
-    spread : Spread or None
-        Workers that share the network's work; None does it here.
-
-    Returns
-    -------
-    Found
-        The table, the measured noise, and where the movie lies outside what the network was trained for.
+    model : DenseModel
+        The network.
+    known : MovieFacts
+        Noise, hot pixels and PSF of the whole movie, which small parts would not tell.
+    origin_px : tuple of int
+        Row and column of the movie's first pixel.
     """
-    from stormcell.learning.dense_model import load_dense_model
 
-    model = load_dense_model(options.model)
-    if spread is None:
-        done = run_dense(stack, context, model, options, None, progress)
-    else:
-        known = know(stack, context, model, options)
-        with spread.dense_lists(stack, context.camera, known, options) as listed:
-            done = run_dense(stack, context, model, options, None, progress, (known, listed))
-    return described(done, model)
+    model: DenseModel
+    known: MovieFacts
+    origin_px: tuple[int, int]
+
+    @classmethod
+    def of(cls, stack: FrameStack, context: MovieContext, options: NetworkOptions) -> KnowingNetwork:
+        """Load the network and read from a movie what it has to know.
+
+        Parameters
+        ----------
+        stack : FrameStack
+            The movie.
+        context : MovieContext
+            Camera and pixel size.
+        options : NetworkOptions
+            Which network, and how.
+
+        Returns
+        -------
+        KnowingNetwork
+            Ready for the movie and its parts.
+        """
+        from stormcell.learning.dense_model import load_dense_model
+
+        model = load_dense_model(options.model)
+        return cls(model, know(stack, context, model, options), stack.origin_px)
+
+    def localize(
+        self,
+        part: FrameStack,
+        context: MovieContext,
+        options: NetworkOptions,
+        progress: Progress | None,
+        spread: Spread | None = None,
+    ) -> Found:
+        """Localize.
+
+        Parameters
+        ----------
+        part : FrameStack
+            The movie, or frames and a rectangle of it.
+        context : MovieContext
+            Camera and pixel size.
+        options : NetworkOptions
+            How.
+        progress : callable or None
+            Called as progress(done, total) with frames.
+        spread : Spread or None
+            Workers that share the network's work; None does it here.
+
+        Returns
+        -------
+        Found
+            The table, the measured noise, and where the movie lies outside what the network was trained for.
+        """
+        first = [own - whole for own, whole in zip(part.origin_px, self.origin_px, strict=True)]
+        window = [slice(low, low + side) for low, side in zip(first, part.frame_shape, strict=True)]
+        known = self.known.cropped(*window)
+        if spread is None:
+            done = run_dense(part, context, self.model, options, None, progress, (known, None))
+        else:
+            with spread.dense_lists(part, context.camera, known, options) as listed:
+                done = run_dense(part, context, self.model, options, None, progress, (known, listed))
+        return described(done, self.model, context)
 
 
 def know(stack: FrameStack, context: MovieContext, model: DenseModel, options: NetworkOptions) -> MovieFacts:
@@ -160,7 +202,7 @@ def run_dense(
     )
 
 
-def described(done: DenseLocalization, model: DenseModel) -> Found:
+def described(done: DenseLocalization, model: DenseModel, context: MovieContext) -> Found:
     """Say what the network used and noticed.
 
     Parameters
@@ -169,6 +211,8 @@ def described(done: DenseLocalization, model: DenseModel) -> Found:
         What it made of a movie.
     model : DenseModel
         The network.
+    context : MovieContext
+        Camera and pixel size.
 
     Returns
     -------
@@ -198,6 +242,18 @@ def described(done: DenseLocalization, model: DenseModel) -> Found:
         if done.noise.is_as_promised
         else "from the movie's noise",
     )
+    width = Quantity(
+        "psf_sigma_nm",
+        done.psf_sigma_px * context.camera_pixel_size_nm,
+        "nm",
+        "estimated",
+        "from the PSF fitted to the movie" if done.knows_psf else "as the network reads it from single frames",
+    )
+    if not done.knows_psf:
+        notes.append(
+            "the PSF could not be fitted (small frames, or fewer than 60 sure emitters in the frames looked at): the "
+            "network worked without, and takes rings of an unusual PSF for emitters more easily"
+        )
     sentences = [done.noise.sentence] if done.noise.sentence else []
-    warnings = (*sentences, *range_warnings(card, done.table, done.psf_sigma_px))
-    return Found(done.table, (scale,), warnings, tuple(notes))
+    warnings = (*sentences, *range_warnings(card, done.table, done.psf_sigma_px, context.camera.qe))
+    return Found(done.table, (scale, width), warnings, tuple(notes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from stormcell.localization.pipeline import LocalizationSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from stormcell.calibration.local_density import LocalDensity, Part
     from stormcell.data.frame_stack import FrameStack
@@ -105,9 +107,10 @@ class Ways:
         if method == "auto":
             return self._choose(stack, progress)
         if method == "dense":
-            from stormcell.workflows.dense import localize_with_network
+            from stormcell.workflows.dense import KnowingNetwork
 
-            return localize_with_network(stack, self.context, self.dense, progress, self.spread)
+            network = KnowingNetwork.of(stack, self.context, self.dense)
+            return network.localize(stack, self.context, self.dense, progress, self.spread)
         from stormcell.localization.pipeline import localize_stack
         from stormcell.localization.recipe import FitRecipe
 
@@ -160,21 +163,25 @@ class Ways:
         if len(set(choices)) == 1:
             return self.find(stack, choices[0], progress)
         pieces = _pieces(stack, parts, choices)
+        network = None
+        if "dense" in choices:
+            from stormcell.workflows.dense import KnowingNetwork
+
+            # noise and PSF are those of the whole movie: a piece may hold too few emitters to tell
+            network = KnowingNetwork.of(stack, self.context, self.dense)
         done = 0
         found: list[Found] = []
         for piece in pieces:
-            found.append(_owned(self.find(piece.cut(stack), piece.method, None), piece, stack))
+            part = piece.cut(stack)
+            if piece.method == "dense" and network is not None:
+                made = network.localize(part, self.context, self.dense, None, self.spread)
+            else:
+                made = self.find(part, piece.method, None)
+            found.append(_owned(made, piece, stack))
             done += piece.n_frames
             if progress is not None:
                 progress(done, sum(p.n_frames for p in pieces))
-        names = set.intersection(*(set(item.table.names) for item in found))
-        columns = {name: np.concatenate([item.table[name] for item in found]) for name in names}
-        order = np.lexsort((columns["x_nm"], columns["y_nm"], columns["frame"]))
-        table = Localizations(
-            {name: values[order] for name, values in columns.items()},
-            grid=stack.grid(self.context.camera_pixel_size_nm),
-            n_frames=stack.n_frames,
-        )
+        table = joined_tables([item.table for item in found], stack, self.context.camera_pixel_size_nm)
         quantities = {q.name: q for item in found for q in item.quantities}
         return Found(
             table,
@@ -224,6 +231,40 @@ def _pieces(stack: FrameStack, parts: Sequence[Part], choices: Sequence[Method])
         else:
             joined.append(piece)
     return joined
+
+
+def joined_tables(tables: Sequence[Localizations], stack: FrameStack, camera_pixel_size_nm: float) -> Localizations:
+    """Put the rows of several methods into one table.
+
+    Parameters
+    ----------
+    tables : sequence of Localizations
+        One for each piece of a movie.
+    stack : FrameStack
+        The movie.
+    camera_pixel_size_nm : float
+        Its pixel.
+
+    Returns
+    -------
+    Localizations
+        Sorted by frame, with every column that one of them has: NaN where a method does not say it, and 0 in columns
+        of whole numbers (flags, iterations).
+    """
+    kinds = {name: table[name].dtype for table in tables for name in table.names}
+
+    def column(table: Localizations, name: str) -> NDArray[Any]:
+        if name in table.names:
+            return table[name]
+        return np.full(table.n_rows, np.nan if kinds[name].kind == "f" else 0, kinds[name])
+
+    columns = {name: np.concatenate([column(table, name) for table in tables]) for name in kinds}
+    order = np.lexsort((columns["x_nm"], columns["y_nm"], columns["frame"]))
+    return Localizations(
+        {name: values[order] for name, values in columns.items()},
+        grid=stack.grid(camera_pixel_size_nm),
+        n_frames=stack.n_frames,
+    )
 
 
 def _owned(found: Found, piece: _Piece, stack: FrameStack) -> Found:
