@@ -7,6 +7,7 @@ from .workflows.check import check as check
 from .workflows.convert import convert as convert
 from .workflows.demo import demo as demo
 from .workflows.densify import densify as densify
+from .workflows.densify_folder import densify_folder as densify_folder
 from .workflows.doctor import doctor as doctor
 from .workflows.drift import drift as drift
 from .workflows.estimate import estimate as estimate

@@ -17,9 +17,8 @@ from stormcell.errors import InputError, OutputError, StormcellWarning
 from stormcell.learning.annapalm_model import save_densify_model
 from stormcell.learning.annapalm_training import DensifyTrainingSettings, build_network
 from stormcell.workflows.densify import densify
-from stormcell.workflows.densify_folder import densify_folder
 from stormcell.workflows.densify_input import input_of_image, place_widefield
-from stormcell.workflows.densify_verdict import prior_share
+from stormcell.workflows.densify_judgement import prior_share
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,13 +151,14 @@ def test_nearly_empty_tables(model: str, n: int) -> None:
     assert done.image.pixels.shape == (200, 200)
     assert np.isfinite(done.image.pixels).all()
     assert (done.verdict.level == "empty") == (n == 0)
-    assert any("empty" in str(w.message) or "sparser" in str(w.message) for w in caught)
+    assert any(("empty" if n == 0 else "1 event in the field: too few") in str(w.message) for w in caught)
 
 
 def test_empty_table_with_a_widefield_is_drawn_from_that(model: str) -> None:
     with pytest.warns(StormcellWarning, match="too few"):
         done = densify(table().take(slice(0, 0)), widefield=widefield(), model=model)
     assert done.image.pixels.any()
+    assert done.image.unit == done.uncertainty.unit == "relative density"  # how many events there are nobody knows
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2), (7, 13)])
@@ -211,7 +211,7 @@ def test_out_of_range_inputs_are_doubtful(model: str) -> None:
             done = densify(table(), model=model, classify=False, **options)
         assert done.verdict.level == "doubtful"
         assert any(word in sentence for sentence in done.verdict.sentences)
-    with pytest.warns(StormcellWarning, match="sparser"):
+    with pytest.warns(StormcellWarning, match="3 events in the field: too few"):
         densify(table(3), model=model, classify=False)
     dense = Localizations(
         {name: np.tile(table()[name], 20) for name in table().names}, grid=GRID, n_frames=500
@@ -230,7 +230,7 @@ def test_prior_share_of_known_pictures() -> None:
 def test_contradicted_structure_is_found_and_suppressed() -> None:
     # a picture with a second, invented curve: the wide-field image does not show it
     from stormcell.workflows.densify_input import DensifyInput
-    from stormcell.workflows.densify_verdict import judge, without_contradicted
+    from stormcell.workflows.densify_judgement import judge, without_contradicted
 
     rng = np.random.default_rng(3)
     x, y = curves(rng, 400_000)
@@ -260,31 +260,6 @@ def test_refusals(model: str, tmp_path: Path) -> None:
         densify(table(), model=model, output=tmp_path / "there.tif")
 
 
-def test_a_folder_of_tables(model: str, tmp_path: Path) -> None:
-    tables, wides = tmp_path / "tables", tmp_path / "wide"
-    tables.mkdir()
-    wides.mkdir()
-    for name, seed in (("a.csv", 0), ("b.parquet", 1)):
-        sc.write(table(600, seed), tables / name)
-        sc.write(widefield(), wides / f"{name[0]}.ome.tif")
-    (tables / "c.csv").write_text("x [nm],y [nm],frame\n", encoding="utf-8")
-    (tables / "notes.md").write_text("# no table\n", encoding="utf-8")
-    sc.write(widefield(), wides / "c.ome.tif")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", StormcellWarning)
-        found = densify_folder(tables, tmp_path / "out", widefield=wides, model=model, classify=False)
-    assert [one.name for one in found] == ["a.csv", "b.parquet", "c.csv"]
-    assert all(not one.refusal for one in found), found
-    written = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"a.csv.ome.tif", "a.csv_uncertainty.ome.tif", "a.csv_error_map.ome.tif", "verdicts.json"} <= written
-    report = json.loads((tmp_path / "out" / "verdicts.json").read_text(encoding="utf-8"))
-    assert [one["table"] for one in report["fields"]] == ["a.csv", "b.parquet", "c.csv"]
-    with pytest.raises(InputError, match="of which none is one"):
-        densify_folder(wides, tmp_path / "again", model=model)
-    with pytest.raises(InputError, match="named like"):
-        densify_folder(tables, tmp_path / "again", widefield=tables, model=model)
-
-
 def test_registration_can_be_left_out() -> None:
     counts = np.zeros((200, 200), np.float32)
     given = input_of_image(SRImage(counts, PixelGrid(20.0, (200, 200)), "localizations"))
@@ -310,8 +285,9 @@ def test_the_command_line_says_the_verdict_and_the_shift(model: str, tmp_path: P
 
 def test_a_picture_finer_than_its_events_is_said_to_be() -> None:
     from stormcell.workflows.densify_input import independent_events, input_of_events
+    from stormcell.workflows.densify_judgement import Judgement
     from stormcell.workflows.densify_settings import DensifyVerbSettings
-    from stormcell.workflows.densify_verdict import Judgement, verdict
+    from stormcell.workflows.densify_verdict import verdict
 
     events, note = independent_events(table(4000), link=False, linking=DensifyVerbSettings().linking)
     given = input_of_events(events, None, note)

@@ -12,7 +12,7 @@ from stormcell.workflows.outputs import default_output
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MAPS = ("uncertainty", "error_map", "classes", "support")
+_MAPS = ("uncertainty", "error_map", "classes", "support", "lower", "upper")
 
 
 def act(call: Call) -> Answer:
@@ -28,10 +28,11 @@ def act(call: Call) -> Answer:
     Answer
         The verdict, and the files.
     """
+    from stormcell.io.zarr_stores import is_store
     from stormcell.workflows.densify import densify
 
     source = call.arguments["source"]
-    if source.is_dir():
+    if not is_store(source) and source.is_dir():
         return _folder(call, source)
     output = call.output or default_output(source, "densify", ".ome.tif")
     maps = {name: call.arguments[name] for name in _MAPS}
@@ -57,25 +58,21 @@ def act(call: Call) -> Answer:
         "origin_nm": done.image.grid.origin_nm,
         "unit": done.image.unit,
         "sum": float(done.image.pixels.sum(dtype=float)),
-        "notes": done.given.notes,
+        "notes": done.notes,
     }
     sentences = (*done.verdict.sentences, *(f"Wrote {path}" for path in outputs))
     return Answer(sentences=sentences, result=result, outputs=outputs)
 
 
 def _folder(call: Call, source: Path) -> Answer:
-    from stormcell.errors import InputError
     from stormcell.workflows.densify_folder import VERDICTS_FILE, densify_folder
 
-    named = [name for name in _MAPS if call.arguments[name] is not None]
-    if named:
-        msg = f"for a folder of tables all pictures go into the folder after -o; leave --{named[0]} out"
-        raise InputError(msg.replace("_", "-"))
     output = call.output or default_output(source, "densify")
     found = densify_folder(
         source,
         output,
         widefield=call.arguments["widefield"],
+        endings={name: str(call.arguments[name]) for name in _MAPS if call.arguments[name] is not None},
         overwrite=call.session.overwrite,
         progress=call.progress,
         **call.network_options(),
@@ -100,6 +97,11 @@ VERB = Verb(
         Extra("error_map", "Also write where the picture does not explain the wide-field image."),
         Extra("classes", "Also write what is measured (1), inferred (2) and contradicted (3)."),
         Extra("support", "Also write how many independent events support each pixel."),
+        Extra(
+            "lower",
+            "Also write the fewest events another acquisition shows in each 40 nm cell, at 90 % with --upper.",
+        ),
+        Extra("upper", "Also write the most. For a folder of tables, these six are endings such as _upper.ome.tif."),
     ),
     output="Where to write the picture (.ome.tif, .tif or .png); a folder for a folder of tables.",
 )

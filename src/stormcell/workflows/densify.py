@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from stormcell.data.localizations import Localizations
+from stormcell.data.pixel_grid import PixelGrid
 from stormcell.data.sr_image import SRImage
 from stormcell.errors import DataQualityWarning, InputError
-from stormcell.workflows.densify_even import even_picture, widefield_levels
+from stormcell.workflows.check_input import open_one
+from stormcell.workflows.densify_drawing import doubts_of, draw, half_drawer, pictures_of
+from stormcell.workflows.densify_even import even_picture
 from stormcell.workflows.densify_held_out import busiest_window, foretell
 from stormcell.workflows.densify_input import (
     DensifyInput,
@@ -20,10 +22,12 @@ from stormcell.workflows.densify_input import (
     input_of_events,
     input_of_image,
     place_widefield,
+    unlinked_because,
 )
+from stormcell.workflows.densify_judgement import Judgement, judge, without_contradicted
 from stormcell.workflows.densify_settings import DensifyOptions, DensifyVerbSettings
-from stormcell.workflows.densify_verdict import Judgement, Verdict, judge, verdict, without_contradicted
-from stormcell.workflows.opening import PathLike, fingerprint, open_image, open_table
+from stormcell.workflows.densify_verdict import Verdict, dimmed_sentence, verdict, with_dimmed
+from stormcell.workflows.opening import PathLike, fingerprint, open_table
 from stormcell.workflows.options import build_settings
 from stormcell.workflows.outputs import prepare_image
 from stormcell.workflows.progress import begin_stage
@@ -32,18 +36,17 @@ from stormcell.workflows.remote import with_remote_places
 from stormcell.workflows.write import write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
+    from collections.abc import Iterable
 
     from stormcell.data.provenance import Provenance
-    from stormcell.learning.annapalm_model import DensifyModel
+    from stormcell.learning.annapalm_inference import DensifyResult
+    from stormcell.learning.model_folder import ModelCard
     from stormcell.workflows.progress import Progress
 
-    FloatImage = NDArray[np.float32]
-
-MAPS = ("uncertainty", "error_map", "classes", "support")
+MAPS = ("uncertainty", "error_map", "classes", "support", "lower", "upper")
 """Pictures besides the dense one that can be written."""
+LEVEL = 0.9
+"""Probability with which the counts of another acquisition lie between the pictures lower and upper."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,12 @@ class Densified:
         What is to be thought of it.
     provenance : Provenance or None
         How it was made.
+    predicted : DensifyResult or None
+        What is expected of another acquisition as long as the input.
+    ratio : float
+        Length of the acquisition that is drawn over that of the input.
+    card : ModelCard or None
+        Of the network.
     """
 
     image: SRImage
@@ -72,21 +81,57 @@ class Densified:
     judged: Judgement
     verdict: Verdict
     provenance: Provenance | None = None
+    predicted: DensifyResult | None = None
+    ratio: float = 1.0
+    card: ModelCard | None = None
 
     @property
     def error_map(self) -> SRImage | None:
         """Where the picture does not explain the wide-field image; None without one."""
-        return None if self.judged.comparison is None else self.judged.comparison.error
+        return self._with_record(None if self.judged.comparison is None else self.judged.comparison.error)
 
     @property
     def classes(self) -> SRImage | None:
         """0 empty, 1 measured, 2 inferred, 3 contradicted; None where that was not worked out."""
-        return self.judged.classes
+        return self._with_record(self.judged.classes)
 
     @property
     def support(self) -> SRImage | None:
         """Independent events within reach of each pixel."""
-        return self.judged.support
+        return self._with_record(self.judged.support)
+
+    @property
+    def lower(self) -> SRImage | None:
+        """Fewest events that an independent acquisition shows in each cell of 40 nm, with `upper` at 90 %."""
+        return None if self._bounds is None else self._with_record(self._bounds[0])
+
+    @property
+    def upper(self) -> SRImage | None:
+        """Most events that an independent acquisition shows in each cell of 40 nm; None where nothing was counted."""
+        return None if self._bounds is None else self._with_record(self._bounds[1])
+
+    @cached_property
+    def _bounds(self) -> tuple[SRImage, SRImage] | None:
+        if self.predicted is None or not self.given.n_events:
+            return None
+        from stormcell.learning.annapalm_inference import CELL_PX
+
+        low, high = self.predicted.interval(self.ratio, LEVEL)
+        shape = (low.shape[0], low.shape[1])
+        grid = PixelGrid(self.image.sr_pixel_size_nm * CELL_PX, shape, self.image.grid.origin_nm)
+        return SRImage(low.astype("float32"), grid, "events"), SRImage(high.astype("float32"), grid, "events")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done, for the record: input, network, and what was dimmed."""
+        notes = self.given.notes
+        if self.card is not None:
+            notes = (*notes, f"network {self.card.name} (weights {self.card.weights_sha256[:12]})")
+        dimmed = self.verdict.numbers.get("dimmed_share")
+        return notes if dimmed is None else (*notes, dimmed_sentence(dimmed))
+
+    def _with_record(self, picture: SRImage | None) -> SRImage | None:
+        return picture if picture is None else replace(picture, provenance=self.provenance)
 
 
 @with_remote_places
@@ -115,7 +160,7 @@ def densify(
     output : path, optional
         Write the picture there too.
     maps : dict of str to path, optional
-        Write further pictures: "uncertainty", "error_map", "classes", "support".
+        Write further pictures: "uncertainty", "error_map", "classes", "support", "lower", "upper".
     overwrite : bool
         Whether existing files may be replaced.
     progress : callable, optional
@@ -146,14 +191,16 @@ def densify(
         given, parent = open_input(source, widefield, wanted)
         done = densify_input(given, wanted.densify, wanted.device, progress)
     inputs = (*fingerprint(source), *fingerprint(widefield))
-    record = make_record("densify", wanted, inputs=inputs, parent=parent, notes=given.notes)
+    weights = None if done.card is None else done.card.weights_sha256
+    record = make_record("densify", wanted, inputs=inputs, parent=parent, notes=done.notes, model_sha256=weights)
     done = _recorded(done, record.with_warnings(*messages))
     if output is not None:
         write(done.image, output, overwrite=overwrite)
     for name, path in files.items():
         picture = getattr(done, name)
         if picture is None:
-            warnings.warn(f"there is no {name} to write to {path}", DataQualityWarning, stacklevel=2)
+            why = ": without events there is no count to bound" if name in ("lower", "upper") else ""
+            warnings.warn(f"there is no {name} to write to {path}{why}", DataQualityWarning, stacklevel=2)
         else:
             write(picture, path, overwrite=overwrite)
     return done
@@ -178,14 +225,17 @@ def open_input(
     tuple
         The input, and the record of the table or image.
     """
-    wide = None if widefield is None else open_image(widefield, settings.widefield_pixel_size_nm)
+    wide = None
+    if widefield is not None:
+        wide = open_one(widefield, settings.widefield_pixel_size_nm, "--widefield-pixel-size-nm")
     if not isinstance(source, Localizations | SRImage):
         source = _opened(source, settings)
     if isinstance(source, SRImage):
         given = input_of_image(source)
     else:
         events, note = independent_events(source, link=settings.link, linking=settings.linking)
-        given = input_of_events(events, wide, note)
+        why = unlinked_because(source, link=settings.link)
+        given = replace(input_of_events(events, wide, note), unlinked=why)
     if wide is not None:
         how = settings.densify
         given = place_widefield(given, wide, how.max_shift_nm, register=how.register_widefield)
@@ -193,11 +243,15 @@ def open_input(
 
 
 def _opened(path: PathLike, settings: DensifyVerbSettings) -> Localizations | SRImage:
+    from stormcell.io.zarr_stores import is_store
     from stormcell.workflows.read import kind_of
 
+    if Path(path).is_dir() and not is_store(path):
+        msg = f"expected a table or an image, got the folder {path}; densify_folder takes a folder of tables"
+        raise InputError(msg)
     if settings.columns is not None or kind_of(path) == "table":
         return open_table(path, settings.pixel_size_nm, settings.columns)
-    return open_image(path, settings.image_pixel_size_nm)
+    return open_one(path, settings.image_pixel_size_nm, "--image-pixel-size-nm")
 
 
 def densify_input(
@@ -221,76 +275,40 @@ def densify_input(
     Densified
         Without a record yet.
     """
-    from stormcell.learning.annapalm_model import input_warnings, load_densify_model
+    from stormcell.learning.annapalm_model import load_densify_model
     from stormcell.learning.devices import resolve_device
 
     model = load_densify_model(options.model)
     model.network.to(resolve_device(device))
-    doubts = input_warnings(model.card, _density_told(given), options.share, options.structure)
-    if given.counts is not None and not given.n_events:
-        doubts = [*doubts, "the table is empty" + ("" if given.widefield is None else ": only the wide-field speaks")]
+    doubts = doubts_of(model.card, given, options)
+    flat = even_picture(given) if options.flatten else None
+    if flat is not None:
+        doubts.append(flat[1])
     for sentence in doubts:
         warnings.warn(sentence, DataQualityWarning, stacklevel=2)
-    flat = even_picture(given, options.share) if options.flatten else None
-    if flat is None:
-        drawn, uncertainty = _draw(model, given, options, begin_stage(progress, "Densifying"))
-    else:
-        drawn, uncertainty, sentence = flat
-        warnings.warn(sentence, DataQualityWarning, stacklevel=2)
-        doubts = [*doubts, sentence]
+    ratio = 1.0 if options.share is None else 1 / options.share
+    predicted = flat[0] if flat is not None else draw(model, given, options, begin_stage(progress, "Densifying"))
+    drawn, uncertainty = pictures_of(predicted, given, ratio)
 
     def again(label: str) -> SRImage:
         if flat is not None:
             return drawn
-        return _draw(model, given, options.replace(structure=label), begin_stage(progress, "Asking again"))[0]
+        other = draw(model, given, options.replace(structure=label), begin_stage(progress, "Asking again"))
+        return pictures_of(other, given, ratio)[0]
 
     judged = judge(drawn, given, options.structure, again if options.classify else None)
-    if options.classify and flat is None and given.counts is not None:
+    # Halves of rows that are one molecule's foretell each other, whatever the network knows.
+    if options.classify and flat is None and given.counts is not None and not given.unlinked:
         window = busiest_window(given.counts)
-        drawer = _half_drawer(model, given, options, window)
+        drawer = half_drawer(model, given, options, window)
         judged = replace(judged, held_out=foretell(given.counts[window], drawer, options.structure))
     said = verdict(drawn, given, judged, doubts)
-    if options.suppress:
-        drawn = without_contradicted(drawn, judged)
-    return Densified(drawn, uncertainty, given, judged, said)
-
-
-def _half_drawer(
-    model: DensifyModel, given: DensifyInput, options: DensifyOptions, window: tuple[slice, slice]
-) -> Callable[[FloatImage, str], FloatImage]:
-    """Make pictures of half of a window's events, which are half of the frames."""
-    from stormcell.learning.annapalm_inference import DensifyInferenceSettings, densify_image
-
-    share = None if options.share is None else options.share / 2
-    wide, covered = (None if image is None else image[window] for image in widefield_levels(given))
-
-    def draw(counts: FloatImage, structure: str) -> FloatImage:
-        how = DensifyInferenceSettings(structure=structure, share=share, tile_px=options.tile_px)
-        return densify_image(model, counts, wide, how, widefield_covered=covered).rate
-
-    return draw
-
-
-def _density_told(given: DensifyInput) -> float | None:
-    """Density where there is structure: the mean over a field that is mostly empty says little."""
-    from stormcell.learning.annapalm_density import typical_density
-
-    if given.counts is None:
-        return None
-    return typical_density(given.counts, given.grid.pixel_size_nm) or None
-
-
-def _draw(
-    model: DensifyModel, given: DensifyInput, options: DensifyOptions, progress: Callable[[int, int], None] | None
-) -> tuple[SRImage, SRImage]:
-    from stormcell.learning.annapalm_inference import DensifyInferenceSettings, densify_image
-
-    wide, covered = widefield_levels(given)
-    how = DensifyInferenceSettings(structure=options.structure, share=options.share, tile_px=options.tile_px)
-    done = densify_image(model, given.counts, wide, how, widefield_covered=covered, progress=progress)
-    scale = np.float32(1.0 if options.share is None else 1 / options.share)
-    unit = "expected events" if given.counts is not None else "relative density"
-    return tuple(SRImage(pixels * scale, given.grid, unit) for pixels in (done.rate, done.standard_deviation))  # type: ignore[return-value] # two of them
+    if options.suppress and judged.artefacts is not None:
+        before, drawn = drawn, without_contradicted(drawn, judged)
+        said = with_dimmed(said, before, drawn)
+    elif options.suppress:
+        warnings.warn("nothing is known that could contradict the picture: not suppressed", DataQualityWarning, 2)
+    return Densified(drawn, uncertainty, given, judged, said, None, predicted, ratio, model.card)
 
 
 def _recorded(done: Densified, record: Provenance) -> Densified:
@@ -307,15 +325,35 @@ def _check_files(
     overwrite: bool,
 ) -> None:
     """Refuse what cannot be written or made before any work is done."""
-    for name in files:
-        if name not in MAPS:
-            msg = f"expected one of {', '.join(MAPS)} as a map to write, got {name}"
-            raise InputError(msg)
-    if "error_map" in files and not has_widefield:
-        msg = "an error map compares the picture with a wide-field image; pass --widefield, or leave --error-map out"
-        raise InputError(msg)
-    if {"classes", "support"} & set(files) and not settings.densify.classify:
-        msg = "expected --classify with --classes or --support; leave --no-classify out"
-        raise InputError(msg)
+    check_maps(files, settings, has_widefield=has_widefield)
     for path in (output, *files.values()):
         prepare_image(None if path is None else Path(path), overwrite)
+
+
+def check_maps(names: Iterable[str], settings: DensifyVerbSettings, *, has_widefield: bool) -> None:
+    """Refuse maps that cannot be made.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Of the maps wanted.
+    settings : DensifyVerbSettings
+        How.
+    has_widefield : bool
+        Whether a wide-field image is given.
+
+    Raises
+    ------
+    InputError
+        There is no such map, or what it needs is not given.
+    """
+    wanted = set(names)
+    for name in sorted(wanted - set(MAPS)):
+        msg = f"expected one of {', '.join(MAPS)} as a map to write, got {name}"
+        raise InputError(msg)
+    if "error_map" in wanted and not has_widefield:
+        msg = "an error map compares the picture with a wide-field image; pass --widefield, or leave --error-map out"
+        raise InputError(msg)
+    if {"classes", "support"} & wanted and not settings.densify.classify:
+        msg = "expected --classify with --classes or --support; leave --no-classify out"
+        raise InputError(msg)

@@ -1,4 +1,4 @@
-"""A field whose events show no structure: its density is drawn, and nothing else."""
+"""A field whose events show no structure, or are too few to tell: its density is drawn, and nothing else."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stormcell.data.sr_image import SRImage
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from stormcell.learning.annapalm_inference import DensifyResult
     from stormcell.workflows.densify_input import DensifyInput
 
     FloatImage = NDArray[np.float32]
@@ -39,23 +38,23 @@ def widefield_levels(given: DensifyInput) -> tuple[FloatImage | None, FloatImage
     return resample_by_edges(levels, size, origin, given.grid.pixel_size_nm, given.grid.shape, given.grid.origin_nm)
 
 
-def even_picture(given: DensifyInput, share: float | None) -> tuple[SRImage, SRImage, str] | None:
-    """Draw the density of a field whose events show no structure.
+def even_picture(given: DensifyInput) -> tuple[DensifyResult, str] | None:
+    """Draw the density of a field whose events show no structure, or are too few to tell any from chance.
 
     Parameters
     ----------
     given : DensifyInput
         Events, wide-field image, or both.
-    share : float or None
-        Share of the frames of the long acquisition.
 
     Returns
     -------
     tuple or None
-        Expected events per pixel, their standard deviation, and a sentence; None where there are no events, where
-        they show structure, or where the field is too small to tell.
+        What is expected in another acquisition as long as the input, and a sentence; None where there are no events,
+        where they show structure, where the field is too small for a single pair to be expected, or where they are
+        too few to tell but a wide-field image shows what they belong to.
     """
     from stormcell.assessment.evenness import SLOW_NM, measure_evenness, slow_density
+    from stormcell.learning.annapalm_inference import CELL_PX, DensifyResult
 
     if given.counts is None or not given.n_events:
         return None
@@ -70,9 +69,7 @@ def even_picture(given: DensifyInput, share: float | None) -> tuple[SRImage, SRI
         return None  # too few events to tell, but the wide-field image shows what they belong to
     density = slow_density(given.counts, size)
     behind = density * np.float32(4 * math.pi * (SLOW_NM / size) ** 2)
-    spread = density / np.sqrt(np.maximum(behind, 1.0))
-    scale = np.float32(1.0 if share is None else 1 / share)
+    dispersion = (1 / np.maximum(behind, 1.0))[::CELL_PX, ::CELL_PX]
     why = "lie as chance strews them" if found.is_even else "are too few to tell any structure from chance"
     sentence = f"the events {why}: their density is drawn and nothing else (--no-flatten draws what the network sees)"
-    drawn, uncertainty = (SRImage(pixels * scale, given.grid, "expected events") for pixels in (density, spread))
-    return drawn, uncertainty, sentence
+    return DensifyResult(density, np.asarray(dispersion, np.float32)), sentence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +27,8 @@ WIDEFIELD_FROM_NM = 50.0
 """An image with pixels this large, given in place of a table, is a wide-field image."""
 ASSUMED_UNCERTAINTY_NM = 15.0
 _ASSUMED_LINK_NM = 50.0
+_RIM_NM = 100.0
+_LEAST_SIDE_NM = 2000.0
 _FEWEST_TO_REGISTER = 200
 _FEWEST_PIXELS = 8
 _OPTICAL_SIGMA_NM = 130.0
@@ -50,6 +52,8 @@ class DensifyInput:
         (y, x): how far the wide-field image was displaced from the events; None where that was not measured.
     notes : tuple of str
         What was done.
+    unlinked : str
+        Why several rows may be one molecule's; empty where bursts were merged, or where no table was given.
     """
 
     grid: PixelGrid
@@ -58,6 +62,7 @@ class DensifyInput:
     widefield: SRImage | None = None
     shift_nm: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+    unlinked: str = ""
 
     @property
     def n_events(self) -> float:
@@ -91,7 +96,7 @@ def independent_events(table: Localizations, *, link: bool, linking: LinkSetting
     Warns
     -----
     DataQualityWarning
-        Rows are not finite, the table has no frames, or it states no uncertainty.
+        Rows are not finite, or the table states no uncertainty.
     """
     from stormcell.localization.linking import link_localizations
 
@@ -104,19 +109,37 @@ def independent_events(table: Localizations, *, link: bool, linking: LinkSetting
         _warn(f"the table states no uncertainty: {ASSUMED_UNCERTAINTY_NM:g} nm is taken for every row")
     if "n_detections" in table:
         return _with_uncertainty(table), "the table is linked already"
-    if "frame" not in table:
-        if table.n_rows:
-            _warn(
-                "the table has no frames, so the rows of one fluorophore could not be merged: what looks like many "
-                "events may be one, and the picture is surer of itself than it should be"
-            )
-        return _with_uncertainty(table.with_columns(n_detections=np.ones(table.n_rows, np.int64))), "not linked"
-    if not link:
+    if "frame" not in table or not link:
         return _with_uncertainty(table.with_columns(n_detections=np.ones(table.n_rows, np.int64))), "not linked"
     if not states and linking.max_distance_nm is None:
         linking = linking.replace(max_distance_nm=_ASSUMED_LINK_NM)
     linked = link_localizations(table, linking)
     return _with_uncertainty(linked), f"{table.n_rows:,} rows were linked to {linked.n_rows:,} events"
+
+
+def unlinked_because(table: Localizations, *, link: bool) -> str:
+    """Say why several rows of a table may be one molecule's.
+
+    Parameters
+    ----------
+    table : Localizations
+        As it was given.
+    link : bool
+        Whether bursts are wanted merged.
+
+    Returns
+    -------
+    str
+        One sentence; empty where bursts are merged.
+    """
+    if not table.n_rows or "n_detections" in table or ("frame" in table and link):
+        return ""
+    why = (
+        "the rows were not linked (--no-link)"
+        if "frame" in table
+        else "the table has no frames, so the rows of one fluorophore could not be merged"
+    )
+    return f"{why}: what looks like many events may be one, and the picture is surer of itself than it should be"
 
 
 def _with_uncertainty(table: Localizations) -> Localizations:
@@ -145,14 +168,32 @@ def input_of_events(events: Localizations, widefield: SRImage | None, note: str)
     """
     from stormcell.rendering import render
 
-    field = events.grid
+    field, notes = events.grid, [note]
     if field is None and widefield is not None:
         field = widefield.grid
+    elif field is None and events.n_rows:
+        field = _field_round(events)
+        notes.append(f"the table has no grid: the field is the box round its rows and {_RIM_NM:g} nm more")
     drawn = render(events, NETWORK_PIXEL_SIZE_NM, "histogram", grid=field)
     made = drawn.provenance
     for sentence in made.warnings if made else ():
         _warn(sentence)
-    return DensifyInput(drawn.grid, drawn.pixels, events, notes=(note, *(made.notes if made else ())))
+    return DensifyInput(drawn.grid, drawn.pixels, events, notes=(*notes, *(made.notes if made else ())))
+
+
+def _field_round(events: Localizations) -> PixelGrid:
+    """Lay a field round rows without one, on whole pixels from 0 nm.
+
+    A line that ends at the outermost row needs room; a wide rim would pass for measured emptiness beside the events.
+    """
+    first, size = [], []
+    for values in (events["y_nm"], events["x_nm"]):
+        low, high = float(values.min()) - _RIM_NM, float(values.max()) + _RIM_NM
+        short = max(0.0, _LEAST_SIDE_NM - (high - low)) / 2
+        start, stop = (int(np.floor(end / NETWORK_PIXEL_SIZE_NM)) for end in (low - short, high + short))
+        first.append(start * NETWORK_PIXEL_SIZE_NM)
+        size.append(stop - start + 1)
+    return PixelGrid(NETWORK_PIXEL_SIZE_NM, (size[0], size[1]), (first[0], first[1]))
 
 
 def input_of_image(image: SRImage) -> DensifyInput:
@@ -221,7 +262,7 @@ def place_widefield(given: DensifyInput, widefield: SRImage, max_shift_nm: float
     DataQualityWarning
         There is too little to see the displacement by.
     """
-    moved = DensifyInput(given.grid, given.counts, given.events, widefield, None, given.notes)
+    moved = replace(given, widefield=widefield, shift_nm=None)
     if not register or given.counts is None:
         return moved
     reason, common = _common_field(given, widefield)
@@ -235,7 +276,7 @@ def place_widefield(given: DensifyInput, widefield: SRImage, max_shift_nm: float
     grid = PixelGrid(size, widefield.grid.shape, origin)
     note = f"the wide-field image lay {shift[1]:.0f} nm (x) and {shift[0]:.0f} nm (y) off the events and was moved"
     placed = SRImage(widefield.pixels, grid, widefield.unit, widefield.provenance)
-    return DensifyInput(given.grid, given.counts, given.events, placed, shift, (*given.notes, note))
+    return replace(given, widefield=placed, shift_nm=shift, notes=(*given.notes, note))
 
 
 def _common_field(given: DensifyInput, widefield: SRImage) -> tuple[str, tuple[slice, slice]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stormcell.localization.linking import LinkSettings
 from stormcell.settings import Settings
@@ -36,10 +36,11 @@ class DensifyOptions(Settings):
 
     flatten: bool = True
     """Where the events show no structure at all - neither their pairs nor the wide-field image differ from chance -
-    draw their density, smoothed over 1 um, in place of the network's picture, and say so."""
+    or, without a wide-field image, are too few to tell, draw their density, smoothed over 1 um, in place of the
+    network's picture, and say so."""
 
     suppress: bool = False
-    """Dim structure that the wide-field image or the events contradict."""
+    """Dim structure that the wide-field image or the events contradict; the verdict says how much that took."""
 
     tile_px: Annotated[int, Field(ge=64, multiple_of=16)] = 1024
     """Side of the tiles the field is cut into, without their margins [px of 20 nm]."""
@@ -65,3 +66,10 @@ class DensifyVerbSettings(TableSettings):
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the network computes; auto takes the fastest."""
+
+    @model_validator(mode="after")
+    def _suppress_needs_classes(self) -> Self:
+        if self.densify.suppress and not self.densify.classify:
+            msg = "expected --classify with --suppress, which dims what is contradicted; leave --no-classify out"
+            raise ValueError(msg)
+        return self
