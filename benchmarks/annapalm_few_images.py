@@ -23,7 +23,7 @@ from stormcell.learning.annapalm_inference import DensifyInferenceSettings, dens
 from stormcell.learning.annapalm_model import DensifyModel, save_densify_model
 from stormcell.learning.annapalm_pairs import EventField
 from stormcell.learning.annapalm_training import DensifyTrainingSettings, train_densify
-from stormcell.learning.annapalm_trial import SIDE_PX, TrialField, best_smoothed, score, trial_field
+from stormcell.learning.annapalm_trial import SIDE_PX, TrialField, trial_field
 from stormcell.learning.training import TrainerSettings
 from stormcell.networks.annapalm import SR_PIXEL_SIZE_NM, STRUCTURE_LABELS
 
@@ -75,7 +75,7 @@ def gain_of(model: DensifyModel, trials: list[TrialField]) -> float:
         counts = one.counts(SHARE, np.random.default_rng([TRIAL_SEED, index, 1])).astype(np.float32)
         how = DensifyInferenceSettings(structure=STRUCTURE, share=SHARE)
         drawn = densify_image(model, counts, one.widefield, how).rate
-        gains.append(score(drawn, one) - best_smoothed(counts, one))
+        gains.append(one.score(drawn) - one.best_smoothed(counts))
     return float(np.mean(gains))
 
 

@@ -25,7 +25,7 @@ from stormcell.learning.annapalm_inference import DensifyInferenceSettings, dens
 from stormcell.learning.annapalm_model import DensifyModel, load_densify_model
 from stormcell.learning.annapalm_pairs import EventField, PairSettings
 from stormcell.learning.annapalm_training import DensifyTrainingSettings, train_densify
-from stormcell.learning.annapalm_trial import TrialField, best_smoothed, score, trial_of
+from stormcell.learning.annapalm_trial import TrialField, trial_of
 from stormcell.learning.training import TrainerSettings
 from stormcell.networks.annapalm import UNKNOWN
 
@@ -95,9 +95,9 @@ def main() -> None:
     def judged(model: DensifyModel) -> float:
         how = DensifyInferenceSettings(share=SHARE)
         drawn = [densify_image(model, c, one.widefield, how).rate for c, one in zip(counts, trials, strict=True)]
-        return float(np.mean([score(image, one) for image, one in zip(drawn, trials, strict=True)]))
+        return float(np.mean([one.score(image) for image, one in zip(drawn, trials, strict=True)]))
 
-    smoothed = float(np.mean([best_smoothed(c, one) for c, one in zip(counts, trials, strict=True)]))
+    smoothed = float(np.mean([one.best_smoothed(c) for c, one in zip(counts, trials, strict=True)]))
     report = {"best_smoothed": smoothed, "shipped": judged(shipped)}
     for name, n, steps in (("fine_tuned", 1, options.steps), ("specialist", 4, options.specialist_steps)):
         model, seconds = trained(tables[: n * options.tables], steps, shipped)

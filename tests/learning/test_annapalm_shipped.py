@@ -5,7 +5,7 @@ import pytest
 
 from stormcell.learning.annapalm_inference import DensifyInferenceSettings, densify_image
 from stormcell.learning.annapalm_model import load_densify_model
-from stormcell.learning.annapalm_trial import best_smoothed, coverage, score, trial_field
+from stormcell.learning.annapalm_trial import coverage, trial_field
 from stormcell.learning.model_folder import SHIPPED, WEIGHTS_FILE
 
 SHARE = 0.03
@@ -24,7 +24,7 @@ def test_it_beats_the_best_smoothing_of_unseen_fields(model, structure):
         one, rng = trial_field(structure, 777, index), np.random.default_rng(index)
         counts = one.counts(SHARE, rng).astype(np.float32)
         result = densify_image(model, counts, one.widefield, settings)
-        gains.append(score(result.rate, one) - best_smoothed(counts, one))
+        gains.append(one.score(result.rate) - one.best_smoothed(counts))
         covered.append(coverage(result, one, SHARE, rng))
     assert np.mean(gains) > 0.02
     assert 0.75 < np.mean(covered) < 0.99
@@ -37,7 +37,7 @@ def test_a_wrong_label_is_a_hint_and_no_order(model):
         densify_image(model, counts, one.widefield, DensifyInferenceSettings(structure=name, share=SHARE)).rate
         for name in ("microtubules", "nuclear_pores")
     ]
-    assert score(rates[1], one) > score(rates[0], one) - 0.1
+    assert one.score(rates[1]) > one.score(rates[0]) - 0.1
 
 
 def test_tiles_of_the_shipped_model_do_not_show(model):

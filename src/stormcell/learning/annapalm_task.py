@@ -22,7 +22,7 @@ from stormcell.learning.annapalm_measured import (
 from stormcell.learning.annapalm_model import DensifyModel, load_densify_model, save_densify_model
 from stormcell.learning.annapalm_pairs import measured_pair, simulated_pair
 from stormcell.learning.annapalm_training import DensifyTrainingSettings, seen_range, train_densify
-from stormcell.learning.annapalm_trial import trial_field, try_model
+from stormcell.learning.annapalm_trial import FEWEST_FIELDS, measured_on, trial_field, try_model
 from stormcell.learning.curves import METRICS_FILE, draw_curves
 from stormcell.networks.annapalm import STRUCTURE_LABELS, DensifyNet
 from stormcell.rendering.contact_sheets import contact_sheet
@@ -40,11 +40,13 @@ if TYPE_CHECKING:
 
 PAIRS_FILE = "pairs.png"
 """Contact sheet of training pairs, drawn before the training begins."""
+CHECKS_FILE = "tables.txt"
+"""What was found of every own table, one line each, written before the training begins."""
 SCORED_SHARE = 0.05
 _HELD_OUT_SHARE = 0.2
 _GAP_NM = 500.0
 _N_PAIRS = 6
-_TRIAL_STRUCTURES = ("microtubules", "nuclear_pores", "mitochondria")
+_TRIAL_STRUCTURES = ("microtubules", "nuclear_pores", "mitochondria", "actin")
 _SEED_OF_SCORES = 40
 _LARGEST_PICTURE_PX = 600
 
@@ -74,6 +76,10 @@ def train_annapalm_model(request: TrainingRequest[DensifyTrainingSettings]) -> M
     training, held_out, note = hold_out(request.fields)
     # Drawn first: a wrong pair is seen before hours go by.
     write_bytes(request.folder / PAIRS_FILE, draw_pairs(training, recipe), overwrite=True)
+    if request.checks:
+        write_bytes(
+            request.folder / CHECKS_FILE, "".join(f"{line}\n" for line in request.checks).encode(), overwrite=True
+        )
     network = train_densify(
         request.curves,
         recipe,
@@ -153,7 +159,7 @@ def measured_scores(model: DensifyModel, held_out: Sequence[EventField], seed: i
     }
 
 
-def simulated_scores(model: DensifyModel, seed: int, n_fields: int = 2) -> dict[str, Any]:
+def simulated_scores(model: DensifyModel, seed: int, n_fields: int = FEWEST_FIELDS) -> dict[str, Any]:
     """Score a network on simulated fields of a seed of their own.
 
     Parameters
@@ -171,7 +177,7 @@ def simulated_scores(model: DensifyModel, seed: int, n_fields: int = 2) -> dict[
         For the card.
     """
     trial = try_model(model, _TRIAL_STRUCTURES, (0.03,), n_fields, seed)
-    return {"measured": f"{n_fields} simulated fields of seed {seed} each, see annapalm_trial", **trial}
+    return {"measured": measured_on(n_fields, seed), **trial}
 
 
 def draw_pairs(fields: Sequence[EventField], recipe: DensifyTrainingSettings) -> bytes:
@@ -305,6 +311,7 @@ def _save(
         "started_from": request.start or "nothing",
         "tables": None if request.data is None else request.data.name,
         "fields": len(request.fields),
+        "checks": request.checks,
         "torch": torch.__version__,
     }
     return save_densify_model(

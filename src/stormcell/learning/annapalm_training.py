@@ -31,6 +31,17 @@ if TYPE_CHECKING:
     from stormcell.learning.annapalm_pairs import EventField
 
 N_VALIDATION_BATCHES = 8
+FROM_NOTHING = TrainerSettings(
+    steps=6000,
+    decay_steps=3000,
+    warmup_steps=100,
+    learning_rate=2e-3,
+    matrix_learning_rate=4e-3,
+    ema_decay=0.998,
+    validation_every=500,
+)
+FINE_TUNING = FROM_NOTHING.replace(learning_rate=5e-4, matrix_learning_rate=1e-3)
+"""For a training that starts from a model: the rates of training from nothing would undo what it knows."""
 _FIELDS_LOOKED_AT = 100
 
 
@@ -51,15 +62,7 @@ class DensifyTrainingSettings(Settings):
     """Channels of its last layers, at 20 nm."""
     discriminator_width: int = Field(64, ge=1)
     """Channels of the critic's first layer."""
-    trainer: TrainerSettings = TrainerSettings(
-        steps=6000,
-        decay_steps=3000,
-        warmup_steps=100,
-        learning_rate=2e-3,
-        matrix_learning_rate=4e-3,
-        ema_decay=0.998,
-        validation_every=500,
-    )
+    trainer: TrainerSettings = FROM_NOTHING
     """How long and how fast."""
     data: DensifyDataSettings = DensifyDataSettings()
     """What the network is told and shown."""
@@ -67,6 +70,29 @@ class DensifyTrainingSettings(Settings):
     """How pairs are drawn."""
     fields: FieldSettings = FieldSettings()
     """What is simulated."""
+
+
+class MaskedData(DensifyData):
+    """Batches in which the network is not shown wide-field pixels that no image covers, as in use."""
+
+    def batch(self, step: int) -> DensifyBatch:
+        """Make the batch of a step.
+
+        Parameters
+        ----------
+        step : int
+            Step number.
+
+        Returns
+        -------
+        DensifyBatch
+            With the mask of the wide-field 0 where a field's image is not a number.
+        """
+        batch = super().batch(step)
+        known = torch.isfinite(batch.given.widefield)
+        mask = torch.cat([batch.given.mask[:, :1], batch.given.mask[:, 1:] * known], dim=1)
+        widefield = torch.where(known, batch.given.widefield, 0.0)
+        return batch._replace(given=batch.given._replace(widefield=widefield, mask=mask))
 
 
 class AdversarialTask(Task):
@@ -237,7 +263,7 @@ def train_densify(
     if initial is not None:
         network.load_state_dict(initial)
     training, validation = (
-        DensifyData(settings.data, settings.pairs, settings.fields, seed, fields)
+        MaskedData(settings.data, settings.pairs, settings.fields, seed, fields)
         for seed, fields in ((settings.seed, measured), (settings.seed + 1, measured_validation))
     )
     task: Task

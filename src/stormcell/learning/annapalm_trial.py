@@ -1,22 +1,30 @@
 """Held-out trial of a densify network on simulated fields: the frames it saves, and whether its intervals are right.
 
-Both images are blurred to 20 nm and compared by Pearson's correlation within the structure grown by 200 nm; the
-truth is the noise-free rate, every emitter at its expected number of events, convolved with the localization error.
-Saving is the share of the frames that the best plain smoothing needs for the same score, over the share used.
+Scores are those of `metrics.densification`; the truth is the noise-free rate, every emitter at its expected number of
+events, convolved with the localization error. Saving is the share of the frames that the best plain smoothing needs
+for the same score, over the share used.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import gaussian_filter
 
 from stormcell.learning.annapalm_fields import FieldSettings, simulate_field
 from stormcell.learning.annapalm_inference import DensifyInferenceSettings, DensifyResult, densify_image, sum_cells
 from stormcell.learning.annapalm_model import tail_name
 from stormcell.learning.annapalm_widefield import simulate_widefield
+from stormcell.metrics.densification import (
+    best_smoothed_score,
+    bootstrap_interval,
+    share_needed,
+    structure_of,
+    truth_score,
+)
 from stormcell.networks.annapalm import SR_PIXEL_SIZE_NM, STRUCTURE_LABELS
 
 if TYPE_CHECKING:
@@ -28,16 +36,16 @@ if TYPE_CHECKING:
     Image = NDArray[np.float64]
 
 SIDE_PX = 320
-GRID = np.geomspace(0.005, 1.0, 14)
-"""Shares of the frames at which plain smoothing is scored."""
-SMOOTHINGS_PX = (0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0)
+GRID = tuple(float(share) for share in np.geomspace(0.0025, 1.0, 16))
+"""Shares of the frames at which plain smoothing is scored: a saving cannot be told beyond them."""
+FEWEST_FIELDS = 10
+"""Simulated fields of each structure that the scores of a card come from, at least."""
 MODES = ("both", "sparse", "widefield")
 UNKNOWN_LABEL = STRUCTURE_LABELS[-1]
 _FACTORS = (1.0, 0.85, 1.2, 0.7, 1.4, 0.6, 1.7, 0.5, 2.0)
 _TAILS = (2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1, 0.06, 0.03, 0.01, 0.003, 0.001)
 _MARGIN_PX = 24
 _FALSE_SHARE = 0.02
-_GROWN_PX = 10.0
 _FOREGROUND_EVENTS = 0.3
 _LEAST_EVENTS_PER_UM2 = 30.0
 
@@ -54,8 +62,6 @@ class TrialField:
         Shape (S, S), noise-free events per pixel in the whole acquisition.
     widefield : ndarray
         Shape (S, S), normalised.
-    inside : ndarray of bool
-        Shape (S, S), the structure grown by 200 nm.
     precision_nm : float
         Mean localization error.
     """
@@ -63,8 +69,42 @@ class TrialField:
     field: EmitterField
     truth: Image
     widefield: NDArray[np.float32]
-    inside: NDArray[np.bool_]
     precision_nm: float
+
+    @cached_property
+    def inside(self) -> NDArray[np.bool_]:
+        """Where images are compared: shape (S, S), the structure grown by 200 nm."""
+        return structure_of(self.truth, SR_PIXEL_SIZE_NM)
+
+    def score(self, image: NDArray[np.floating[Any]]) -> float:
+        """Compare an image with the truth.
+
+        Parameters
+        ----------
+        image : ndarray
+            Shape (S, S).
+
+        Returns
+        -------
+        float
+            See `truth_score`.
+        """
+        return truth_score(image, self.truth, self.inside, SR_PIXEL_SIZE_NM)
+
+    def best_smoothed(self, counts: NDArray[np.floating[Any]]) -> float:
+        """Score the plain smoothing of an acquisition that scores best.
+
+        Parameters
+        ----------
+        counts : ndarray
+            Shape (S, S), events.
+
+        Returns
+        -------
+        float
+            See `best_smoothed_score`.
+        """
+        return best_smoothed_score(counts, self.truth, self.inside, SR_PIXEL_SIZE_NM)
 
     def counts(self, share: float, rng: np.random.Generator, false_share: float = _FALSE_SHARE) -> Image:
         """Draw an acquisition.
@@ -134,10 +174,7 @@ def trial_of(field: EmitterField, rng: np.random.Generator) -> TrialField:
     truth = fine.reshape(SIDE_PX, 2, SIDE_PX, 2).sum(axis=(1, 3))
     emitters = _histogram(places, field.side_nm, margin_px=_MARGIN_PX).astype(np.float32)
     widefield = simulate_widefield(emitters, _MARGIN_PX, field.widefield_levels, SR_PIXEL_SIZE_NM, rng)
-    blurred = gaussian_filter(truth, 1.0)
-    bright = blurred > 0.05 * np.percentile(blurred[blurred > 1e-6], 99)
-    inside = distance_transform_edt(~bright) <= _GROWN_PX
-    return TrialField(field, truth, widefield.astype(np.float32), np.asarray(inside), precision_nm)
+    return TrialField(field, truth, widefield.astype(np.float32), precision_nm)
 
 
 def try_model(
@@ -161,8 +198,9 @@ def try_model(
     Returns
     -------
     dict
-        For each structure and share: median saving, mean score and coverage of the 90 % intervals in the foreground,
-        with both channels, the sparse one or the wide-field alone, and the score of the best plain smoothing.
+        For each structure and share: median saving with its 95 % interval over fields, mean score and coverage of
+        the 90 % intervals in the foreground, with both channels, the sparse one or the wide-field alone, and the
+        score of the best plain smoothing.
     """
     report: dict[str, Any] = {}
     for structure in structures:
@@ -170,19 +208,41 @@ def try_model(
         for index in range(n_fields):
             one = trial_field(structure, seed, index)
             rng = np.random.default_rng([seed, index, 6])
-            curve = np.array([best_smoothed(one.counts(share, rng), one) for share in GRID])
+            curve = [one.best_smoothed(one.counts(share, rng)) for share in GRID]
             for share in shares:
                 for name, row in _try_share(model, one, share, curve, rng).items():
                     rows.setdefault(f"{share:g} {name}", []).append(row)
-        report[structure] = {
-            name: {
-                "score": round(float(np.mean([row[0] for row in values])), 3),
-                "saving_median": round(float(np.median([row[1] for row in values])), 2),
-                "coverage_90": round(float(np.mean([row[2] for row in values])), 3),
-            }
-            for name, values in rows.items()
-        }
+        report[structure] = {name: _summed_up(values) for name, values in rows.items()}
     return report
+
+
+def measured_on(n_fields: int, seed: int) -> str:
+    """Say for a card where scores of `try_model` come from.
+
+    Parameters
+    ----------
+    n_fields, seed : int
+        As for `try_model`.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
+    return (
+        f"{n_fields} simulated fields of each structure, seed {seed}; correlation with the truth and saving as in "
+        "metrics.densification, savings with their 95 % interval over fields"
+    )
+
+
+def _summed_up(rows: list[tuple[float, float, float]]) -> dict[str, Any]:
+    scores, savings, covered = zip(*rows, strict=True)
+    return {
+        "score": round(float(np.mean(scores)), 3),
+        "saving_median": round(float(np.median(savings)), 2),
+        "saving_95": [round(end, 2) for end in bootstrap_interval(savings)],
+        "coverage_90": round(float(np.mean(covered)), 3),
+    }
 
 
 def fit_dispersion_factor(
@@ -266,75 +326,19 @@ def _label(structure: str) -> str:
 
 
 def _try_share(
-    model: DensifyModel, one: TrialField, share: float, curve: Image, rng: np.random.Generator
+    model: DensifyModel, one: TrialField, share: float, curve: list[float], rng: np.random.Generator
 ) -> dict[str, tuple[float, float, float]]:
     counts = one.counts(share, rng).astype(np.float32)
-    plain = best_smoothed(counts, one)
-    rows = {"best smoothed": (plain, saving(plain, curve) / share, float("nan"))}
+    plain = one.best_smoothed(counts)
+    rows = {"best smoothed": (plain, share_needed(plain, GRID, curve) / share, float("nan"))}
     settings = DensifyInferenceSettings(structure=_label(one.field.structure), share=share)
     for mode in MODES:
         given = (None if mode == "widefield" else counts, None if mode == "sparse" else one.widefield)
         result = densify_image(model, *given, settings)
-        found = score(result.rate, one)
+        found = one.score(result.rate)
         covered = float("nan") if mode == "widefield" else coverage(result, one, share, rng)
-        rows[mode] = (found, saving(found, curve) / share, covered)
+        rows[mode] = (found, share_needed(found, GRID, curve) / share, covered)
     return rows
-
-
-def score(image: NDArray[np.floating], one: TrialField) -> float:
-    """Correlate an image with the truth within the structure and 200 nm round it.
-
-    Parameters
-    ----------
-    image : ndarray
-        Shape (S, S).
-    one : TrialField
-        With the truth.
-
-    Returns
-    -------
-    float
-        Pearson's correlation of both at 20 nm blur; 0 for an even image.
-    """
-    found, true = (gaussian_filter(np.asarray(i, np.float64), 1.0)[one.inside] for i in (image, one.truth))
-    return float(np.corrcoef(found, true)[0, 1]) if found.std() > 0 else 0.0
-
-
-def best_smoothed(counts: NDArray[np.floating], one: TrialField) -> float:
-    """Score the Gaussian smoothing that scores best.
-
-    Parameters
-    ----------
-    counts : ndarray
-        Shape (S, S).
-    one : TrialField
-        With the truth.
-
-    Returns
-    -------
-    float
-        Its score.
-    """
-    return max(score(gaussian_filter(counts, sigma) if sigma else counts, one) for sigma in SMOOTHINGS_PX)
-
-
-def saving(found: float, curve: Image) -> float:
-    """Find the share of the frames at which plain smoothing reaches a score.
-
-    Parameters
-    ----------
-    found : float
-        The score.
-    curve : ndarray
-        Scores of plain smoothing at the shares of `GRID`.
-
-    Returns
-    -------
-    float
-        Share, within the limits of the grid.
-    """
-    rising = np.maximum.accumulate(curve) + 1e-9 * np.arange(len(curve))
-    return float(np.exp(np.interp(found, rising, np.log(GRID))))
 
 
 def coverage(result: DensifyResult, one: TrialField, share: float, rng: np.random.Generator) -> float:

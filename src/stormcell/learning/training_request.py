@@ -46,6 +46,8 @@ class TrainingRequest(Generic[RecipeT]):
         What that folder holds, for tasks that take frames with true positions.
     fields : tuple of EventField
         What that folder holds, for tasks that take localization tables: checked, linked, from each field's corner.
+    checks : tuple of str
+        What was found of each of these tables, one line each, those left out among them.
     start : str, optional
         Model to start from: folder, or name of a shipped one.
     resume : bool
@@ -61,6 +63,7 @@ class TrainingRequest(Generic[RecipeT]):
     data: Path | None = None
     own: OwnFrames | None = None
     fields: tuple[EventField, ...] = ()
+    checks: tuple[str, ...] = ()
     start: str | None = None
     resume: bool = False
 

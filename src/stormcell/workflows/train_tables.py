@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stormcell.errors import DataQualityWarning, InputError, StormcellError
+from stormcell.workflows.check_input import open_one
+from stormcell.workflows.densify_even import widefield_levels
 from stormcell.workflows.densify_folder import tables_in, widefield_of
 from stormcell.workflows.densify_input import independent_events, input_of_events, place_widefield
-from stormcell.workflows.opening import open_image, open_table
+from stormcell.workflows.densify_settings import DensifyOptions
+from stormcell.workflows.opening import open_table
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from stormcell.data.localizations import Localizations
     from stormcell.learning.annapalm_pairs import EventField
@@ -25,6 +30,8 @@ _SPARSE_PER_UM2 = 5.0
 _ON_TIMES = 10
 _DRIFT_NM = 20.0
 _DRIFT_SEGMENTS = 10
+_COVERED = 0.5
+"""Share of a pixel that the wide-field image must cover to count there."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +48,37 @@ class TablesRequest:
         One of the labels that the network knows.
     pixel_size_nm : float or None
         Camera pixel, for tables that count in pixels.
+    widefield_pixel_size_nm : float or None
+        Pixel of the wide-field images, where their files do not say.
+    register_widefield : bool
+        Whether the displacement of the wide-field images is measured and undone.
     """
 
     folder: Path
     widefield: Path | None = None
     structure: str = "unknown"
     pixel_size_nm: float | None = None
+    widefield_pixel_size_nm: float | None = None
+    register_widefield: bool = True
 
 
-def own_fields(request: TablesRequest) -> tuple[EventField, ...]:
+@dataclass(frozen=True)
+class OwnTables:
+    """What there is to learn from.
+
+    Parameters
+    ----------
+    fields : tuple of EventField
+        One for each table that can be used, in the order of the names.
+    checks : tuple of str
+        One line for each table: what was found, where its wide-field image lay, or why it is left out.
+    """
+
+    fields: tuple[EventField, ...]
+    checks: tuple[str, ...]
+
+
+def own_tables(request: TablesRequest) -> OwnTables:
     """Open and check the tables of a folder.
 
     Parameters
@@ -59,8 +88,8 @@ def own_fields(request: TablesRequest) -> tuple[EventField, ...]:
 
     Returns
     -------
-    tuple of EventField
-        One for each table that can be used, in the order of the names.
+    OwnTables
+        Fields to learn from, and what was found of every table.
 
     Raises
     ------
@@ -77,19 +106,23 @@ def own_fields(request: TablesRequest) -> tuple[EventField, ...]:
     if request.structure not in STRUCTURE_LABELS:
         msg = f"expected --structure to be one of {', '.join(STRUCTURE_LABELS)}, got {request.structure}"
         raise InputError(msg)
-    fields = []
+    fields, checks = [], []
     for path in tables_in(request.folder):
         try:
-            fields.append(_field(path, request, STRUCTURE_LABELS.index(request.structure)))
+            field, check = _field(path, request, STRUCTURE_LABELS.index(request.structure))
         except StormcellError as error:
-            _warn(f"{path.name} is left out: {error}")
+            check = f"{path.name} is left out: {error}"
+            _warn(check)
+        else:
+            fields.append(field)
+        checks.append(check)
     if not fields:
-        msg = f"expected tables to learn from in {request.folder}, but none can be used; the notes say why"
+        msg = f"expected tables to learn from in {request.folder}, but none can be used: {checks[0]}"
         raise InputError(msg)
-    return tuple(fields)
+    return OwnTables(tuple(fields), tuple(checks))
 
 
-def _field(path: Path, request: TablesRequest, label: int) -> EventField:
+def _field(path: Path, request: TablesRequest, label: int) -> tuple[EventField, str]:
     from stormcell.localization.linking import LinkSettings
 
     table = open_table(path, request.pixel_size_nm)
@@ -101,7 +134,9 @@ def _field(path: Path, request: TablesRequest, label: int) -> EventField:
     if events.n_rows < _FEWEST_EVENTS:
         msg = f"{events.n_rows} independent events are too few to learn from (at least {_FEWEST_EVENTS})"
         raise InputError(msg)
-    return field_of_events(path, request, events, label)
+    given = _laid_over(path, request, events)
+    field = _cut_from(path.name, given, events, label)
+    return field, f"{path.name}: {_described(field, given)}"
 
 
 def field_of_events(path: Path, request: TablesRequest, events: Localizations, label: int) -> EventField:
@@ -128,13 +163,16 @@ def field_of_events(path: Path, request: TablesRequest, events: Localizations, l
     DataQualityWarning
         The events are sparse.
     """
+    return _cut_from(path.name, _laid_over(path, request, events), events, label)
+
+
+def _cut_from(name: str, given: DensifyInput, events: Localizations, label: int) -> EventField:
     from stormcell.learning.annapalm_pairs import EventField
     from stormcell.localization.linking import on_times
 
-    given = _laid_over(path, request, events)
     density = given.events_per_um2 or 0.0
     if density < _SPARSE_PER_UM2:
-        _warn(f"{path.name} holds only {density:.2g} events per um^2: its targets are sparse pictures themselves")
+        _warn(f"{name} holds only {density:.2g} events per um^2: its targets are sparse pictures themselves")
     first = int(events["frame"].min())
     n_frames = max(events.n_frames or 0, int(events["frame"].max()) + 1) - first
     guard = int(np.clip(np.ceil(_ON_TIMES * on_times(events).mean_detections), 1, max(1, n_frames // 20)))
@@ -156,22 +194,32 @@ def field_of_events(path: Path, request: TablesRequest, events: Localizations, l
 
 def _laid_over(path: Path, request: TablesRequest, events: Localizations) -> DensifyInput:
     image = widefield_of(path, request.widefield)
-    wide = None if image is None else open_image(image)
+    wide = None if image is None else open_one(image, request.widefield_pixel_size_nm, "--widefield-pixel-size-nm")
     given = input_of_events(events, wide, "")
-    return given if wide is None else place_widefield(given, wide, 500.0, register=True)
+    if wide is None:
+        return given
+    return place_widefield(given, wide, DensifyOptions().max_shift_nm, register=request.register_widefield)
 
 
-def _on_grid(given: DensifyInput) -> np.ndarray[tuple[int, int], np.dtype[np.float32]] | None:
-    from stormcell.learning.annapalm_widefield import normalise_widefield, resample_by_edges
-
-    if given.widefield is None:
+def _on_grid(given: DensifyInput) -> NDArray[np.float32] | None:
+    """Levels of the wide-field image on the network's pixels; NaN where it does not reach, which is not darkness."""
+    levels, covered = widefield_levels(given)
+    if levels is None or covered is None:
         return None
-    wide = given.widefield
-    size, place = wide.sr_pixel_size_nm, wide.grid.origin_nm
-    levels, _ = resample_by_edges(
-        normalise_widefield(wide.pixels), size, place, 20.0, given.grid.shape, given.grid.origin_nm
-    )
-    return levels
+    return np.where(covered > _COVERED, levels, np.float32(np.nan))
+
+
+def _described(field: EventField, given: DensifyInput) -> str:
+    """Say in a line what a table gives to learn from."""
+    events = f"{len(field.frame):,} events in {field.n_frames:,} frames, {given.events_per_um2 or 0:.3g} per um2"
+    if field.widefield is None:
+        return f"{events}; no wide-field image"
+    share = float(np.isfinite(field.widefield).mean())
+    reach = "" if share > 1 - 1e-6 else f", which covers {share:.0%} of the field"
+    if given.shift_nm is None:
+        return f"{events}; wide-field image{reach} taken as aligned"
+    y_nm, x_nm = given.shift_nm
+    return f"{events}; wide-field image{reach} lay {x_nm:.0f} nm (x) and {y_nm:.0f} nm (y) off and was moved"
 
 
 def _say_drift(name: str, table: Localizations) -> None:
