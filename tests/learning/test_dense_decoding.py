@@ -45,6 +45,15 @@ def test_pixels_that_share_an_emitter_are_merged_and_their_disagreement_widens_s
     assert 0.1 < row[3] < 0.11
 
 
+def test_sigma_does_not_depend_on_the_place():
+    near, far = components((12, 600)), components((12, 600))
+    for values, column in ((near, 5), (far, 590)):
+        values[:, 3:5] = np.log(0.03)
+        place(values, (4, column), (column + 0.98, 4.5), 0.6)
+        place(values, (4, column + 1), (column + 1.02, 4.5), 0.4)
+    np.testing.assert_allclose(listed(far)[0, 3:5], listed(near)[0, 3:5], rtol=1e-3)
+
+
 def test_two_emitters_in_adjacent_pixels_stay_two():
     values = components()
     place(values, (4, 7), (7.3, 4.5), 0.95)

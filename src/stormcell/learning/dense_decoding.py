@@ -67,28 +67,32 @@ def _merge(
     values: NDArray[Any], probability: NDArray[Any], taken: NDArray[Any], seed_y: int, seed_x: int, row: NDArray[Any]
 ) -> None:
     row[:] = 0.0
-    second_x = second_y = 0.0
+    # distances from the seed: squares of positions far from the corner would leave little of a small sigma
+    total = mean_x = mean_y = second_x = second_y = 0.0
     for place in _members(values, probability, taken, seed_y, seed_x):
         y, x = divmod(place, probability.shape[1])
-        p = probability[y, x]
-        if row[0] + p > MOST_OF_ONE:
+        p = float(probability[y, x])
+        if total + p > MOST_OF_ONE:
             continue
         taken[y, x] = True
-        px = x + 0.5 + values[1, y, x]
-        py = y + 0.5 + values[2, y, x]
-        row[0] += p
-        row[1] += p * px
-        row[2] += p * py
-        second_x += p * (px * px + math.exp(2 * values[3, y, x]))
-        second_y += p * (py * py + math.exp(2 * values[4, y, x]))
+        dx = x - seed_x + float(values[1, y, x])
+        dy = y - seed_y + float(values[2, y, x])
+        total += p
+        mean_x += p * dx
+        mean_y += p * dy
+        second_x += p * (dx * dx + math.exp(2 * values[3, y, x]))
+        second_y += p * (dy * dy + math.exp(2 * values[4, y, x]))
         for field in range(5, N_FIELDS):
             row[field] += p * values[field, y, x]
-    total = row[0]
-    for field in range(1, N_FIELDS):
+    for field in range(5, N_FIELDS):
         row[field] /= total
-    row[3] = math.sqrt(max(second_x / total - row[1] * row[1], 1e-6))
-    row[4] = math.sqrt(max(second_y / total - row[2] * row[2], 1e-6))
+    mean_x /= total
+    mean_y /= total
     row[0] = min(total, 1.0)
+    row[1] = seed_x + 0.5 + mean_x
+    row[2] = seed_y + 0.5 + mean_y
+    row[3] = math.sqrt(max(second_x / total - mean_x * mean_x, 1e-6))
+    row[4] = math.sqrt(max(second_y / total - mean_y * mean_y, 1e-6))
 
 
 @njit(cache=True, nogil=True)

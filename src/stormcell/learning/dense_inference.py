@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from stormcell.errors import InputError
 from stormcell.learning.dense_decoding import N_FIELDS, list_components
 from stormcell.networks.dense import DenseNet
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from stormcell.learning.onnx_network import OnnxNetwork
+
 Precision = Literal["auto", "float32", "bfloat16"]
+Engine = Literal["torch", "onnxruntime"]
 
 TILE_PX = 256
 OVERLAP_PX = 24
@@ -63,6 +67,8 @@ class DenseRunner:
         "cpu", "cuda" or "mps".
     precision : {"auto", "float32", "bfloat16"}
         Number format of the convolutions; auto takes bfloat16 where the processor has AMX.
+    engine : {"torch", "onnxruntime"}
+        What computes; ONNX Runtime sees single frames, in float32.
     """
 
     def __init__(
@@ -73,12 +79,22 @@ class DenseRunner:
         uses_neighbours: bool = False,
         device: str = "cpu",
         precision: Precision = "auto",
+        engine: Engine = "torch",
     ) -> None:
         self._device = torch.device(device)
         self._dtype = computing_dtype(self._device, precision)
         self._uses_neighbours = uses_neighbours
         self._network = copy.deepcopy(network).eval()
         self._network.fold(None if condition is None else condition.to(network.psf_mean))
+        self._onnx: OnnxNetwork | None = None
+        if engine == "onnxruntime":
+            from stormcell.learning.onnx_network import OnnxNetwork
+
+            if uses_neighbours or precision == "bfloat16":
+                msg = "expected single frames and float32 for the engine onnxruntime; leave out the other option"
+                raise InputError(msg)
+            self._onnx = OnnxNetwork(self._network, device)
+            return
         self._network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def list_emitters(
@@ -172,6 +188,9 @@ class DenseRunner:
 
     @torch.inference_mode()
     def _run(self, frames: Tensor, variance: Tensor, before: int, count: int) -> tuple[NDArray[np.float32], Tensor]:
+        if self._onnx is not None:
+            values, said = self._onnx.run(frames.numpy(), variance.cpu().numpy())
+            return values, torch.from_numpy(said)
         network = self._network
         frames = frames.to(self._device)
         with torch.autocast(self._device.type, dtype=self._dtype, enabled=self._dtype != torch.float32):

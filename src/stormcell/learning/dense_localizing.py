@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from stormcell.data import Localizations
-from stormcell.learning.dense_inference import ComponentList, DenseRunner, Precision
+from stormcell.learning.dense_inference import ComponentList, DenseRunner, Engine, Precision
 from stormcell.learning.dense_model import psf_sigma_of
 from stormcell.learning.dense_rows import DenseRows, NetworkUnits, columns_of
 from stormcell.learning.measured_noise import MovieNoise, measure_noise
@@ -49,6 +49,8 @@ class DenseLocalizationSettings(Settings):
     """cpu, cuda or mps."""
     precision: Precision = "auto"
     """Number format of the convolutions; auto takes bfloat16 where the processor has AMX."""
+    engine: Engine = "torch"
+    """What computes: PyTorch, or ONNX Runtime (single frames, float32; some seconds to begin with)."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,8 @@ def know_movie(
     fitted = fit_psf(network, frames, units.read_variance)
     if fitted is None:
         few = frames[: _frames_for(_PIXELS_TO_DESCRIBE, stack)]
-        sigma = psf_sigma_of(network, _runner(network, None, settings).describe(few, units.read_variance))
+        reader = _runner(network, None, settings.replace(engine="torch"))
+        sigma = psf_sigma_of(network, reader.describe(few, units.read_variance))
         return MovieFacts(noise, units.is_hot, None, sigma, 1.0, gaussian_square_share(sigma))
     sigma = psf_sigma_of(network, fitted.descriptor)
     return MovieFacts(noise, units.is_hot, fitted.descriptor, sigma, fitted.electrons_factor, fitted.square_share)
@@ -294,6 +297,7 @@ def _runner(network: DenseNet, condition: Tensor | None, settings: DenseLocaliza
         uses_neighbours=settings.uses_neighbours,
         device=settings.device,
         precision=settings.precision,
+        engine=settings.engine,
     )
 
 

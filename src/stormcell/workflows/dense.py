@@ -149,6 +149,7 @@ def dense_settings(options: NetworkOptions) -> DenseLocalizationSettings:
         uses_neighbours=options.uses_neighbours,
         device=resolve_device(options.device),
         precision=options.precision,
+        engine=options.engine,
     )
 
 

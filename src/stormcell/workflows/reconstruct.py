@@ -194,6 +194,9 @@ def _paint_deepstorm(
             "--sr-pixel-size-nm out, or pass --model dense"
         )
         raise InputError(msg)
+    if settings.network.engine != "torch":
+        msg = f"{model.card.name} is computed by PyTorch alone; leave --engine out, or pass --model dense"
+        raise InputError(msg)
     options = DeepStormSettings(device=resolve_device(settings.network.device), precision=settings.network.precision)
     done = localize_deepstorm(stack, size, model, settings=options, progress=progress)
     sentences = []
