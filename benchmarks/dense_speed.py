@@ -4,7 +4,7 @@
 
 64 x 64 frames at 1 emitter per um^2 are written to a TIFF; every row reads it, infers and writes a table, but for
 Deep-STORM as published (pixels enlarged, one frame at a time), which sums its pictures and lists nothing. Deep-STORM
-runs with untrained weights: its time does not depend on them. Both number formats; ONNX Runtime where it is installed.
+runs with untrained weights: its time does not depend on them. Both number formats; ONNX Runtime where it is there.
 The network's rows include finding the noise and the PSF of the movie once, and the translation for ONNX Runtime.
 `--large` adds a 2048 x 2048 movie with its peak memory, and the time per pixel at several frame sizes.
 """
