@@ -1,33 +1,49 @@
 """Train the shipped densify model, try it on held-out simulated fields, and write its folder.
 
-    python -m benchmarks.annapalm_model -o DIR [--steps 6000] [--resume] [--fields 20] [--only-write]
+    python -m benchmarks.annapalm_model -o DIR [--steps N] [--decay-steps N] [--resume] [--fields 20] [--only-write]
 
-One thread of a laptop-class core needs about a second for three steps. `--resume` goes on from the last checkpoint of
-DIR/training, also with another number of steps; `--only-write` makes the model from that checkpoint as it is.
+The recipe is that of `make train-annapalm` (learning/recipes/annapalm-first.yaml, then annapalm.yaml); this command
+also fits the intervals and scores the model on `--fields` simulated fields of each structure. One thread of a
+laptop-class core needs about a second for three steps. `--resume` goes on from the last checkpoint of DIR/training,
+also with another number of steps; `--only-write` makes the model from that checkpoint as it is. `--training` names
+another folder of checkpoints, for example that of `make train-annapalm`.
 """
 
 import argparse
 import dataclasses
 import time
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import torch
 
-from stormcell.learning.annapalm_data import DensifyDataSettings
-from stormcell.learning.annapalm_fields import FieldSettings
+import stormcell.learning
+from stormcell.io.documents import read_yaml
 from stormcell.learning.annapalm_inference import DensifyInferenceSettings, densify_image
 from stormcell.learning.annapalm_model import DensifyModel, load_densify_model, save_densify_model
-from stormcell.learning.annapalm_training import DensifyTrainingSettings, build_network, train_densify
-from stormcell.learning.annapalm_trial import fit_dispersion_factor, fit_tails, trial_field, try_model
-from stormcell.learning.training import LAST_CHECKPOINT, TrainerSettings
+from stormcell.learning.annapalm_training import (
+    DensifyTrainingSettings,
+    build_network,
+    seen_range,
+    train_densify,
+)
+from stormcell.learning.annapalm_trial import (
+    FEWEST_FIELDS,
+    fit_dispersion_factor,
+    fit_tails,
+    measured_on,
+    trial_field,
+    try_model,
+)
+from stormcell.learning.training import LAST_CHECKPOINT
 from stormcell.networks.annapalm import DensifyNet
 from stormcell.networks.annapalm_published import PublishedGenerator
 
 STRUCTURES = ("microtubules", "nuclear_pores", "mitochondria", "actin", "other")
 TRIAL_SEED = 4242
-START_STEPS = 1250
+RECIPES = Path(stormcell.learning.__file__).parent / "recipes"
 NOTES = (
     "trained on simulation alone",
     "microtubules with 200 to 600 localizations per um in the whole acquisition, bursts of 2 to 3 frames linked to "
@@ -36,24 +52,19 @@ NOTES = (
 )
 
 
-def recipe(steps: int, decay_steps: int) -> DensifyTrainingSettings:
-    trainer = TrainerSettings(
-        steps=steps,
-        decay_steps=decay_steps,
-        warmup_steps=100,
-        learning_rate=2e-3,
-        matrix_learning_rate=4e-3,
-        ema_decay=0.998,
-        validation_every=400,
-    )
-    return DensifyTrainingSettings(trainer=trainer, data=DensifyDataSettings(n_fields=2000))
+def recipe(
+    name: str = "annapalm", steps: int | None = None, decay_steps: int | None = None
+) -> DensifyTrainingSettings:
+    """Read a committed recipe; other numbers of steps may stand in for its own."""
+    settings = DensifyTrainingSettings.create(**read_yaml(RECIPES / f"{name}.yaml"))
+    told = {"steps": steps, "decay_steps": decay_steps}
+    changes = {key: value for key, value in told.items() if value is not None}
+    return settings.replace(trainer=settings.trainer.replace(**changes))
 
 
 def begin(folder: Path) -> DensifyNet | PublishedGenerator:
     """First steps, on fields whose fluorophores come back more often: events that stand for themselves are easier."""
-    settings = recipe(START_STEPS, 0).replace(
-        fields=FieldSettings(events_per_emitter=(0.5, 10.0), events_per_pore_emitter=(0.75, 15.0))
-    )
+    settings = recipe("annapalm-first")
     if (folder / LAST_CHECKPOINT).exists():
         network, _ = from_checkpoint(folder / LAST_CHECKPOINT, settings)
         return network
@@ -103,14 +114,19 @@ def draw_preview(model: DensifyModel, path: Path, share: float = 0.03) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--decay-steps", type=int, default=2000)
-    parser.add_argument("--fields", type=int, default=20)
+    parser.add_argument("--steps", type=int, help="default: the recipe's")
+    parser.add_argument("--decay-steps", type=int, help="default: the recipe's")
+    parser.add_argument("--fields", type=int, default=20, help="of each structure, for the scores of the card")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--only-write", action="store_true")
     parser.add_argument("--training", type=Path, help="folder of the checkpoints; default OUT/training")
     options = parser.parse_args()
-    settings = recipe(options.steps, options.decay_steps)
+    if options.fields < FEWEST_FIELDS:
+        parser.error(
+            f"expected --fields of at least {FEWEST_FIELDS}, so that a card has scores, got {options.fields}"
+        )
+    settings = recipe("annapalm", options.steps, options.decay_steps)
+    steps = settings.trainer.steps
     folder = options.training or options.out / "training"
     start = time.process_time()
     if options.only_write:
@@ -119,36 +135,33 @@ def main() -> None:
         initial = (
             None if (folder / LAST_CHECKPOINT).exists() and options.resume else begin(folder / "start").state_dict()
         )
-        network, step = train_densify(folder, settings, initial=initial, resume=options.resume), options.steps
+        network, step = train_densify(folder, settings, initial=initial, resume=options.resume), steps
     training = {
         "steps": step,
-        "start": f"{START_STEPS} steps before, on fluorophores with 0.5 to 10 events",
-        "decayed": step >= options.steps,
+        "start": f"{recipe('annapalm-first').trainer.steps} steps before, on fluorophores with 0.5 to 10 events",
+        "decayed": step >= steps,
         "processor_seconds": None if options.only_write else round(time.process_time() - start),
-        "command": f"python -m benchmarks.annapalm_model -o DIR --steps {options.steps} "
-        f"--decay-steps {options.decay_steps}",
+        "command": f"python -m benchmarks.annapalm_model -o DIR --steps {steps} "
+        f"--decay-steps {settings.trainer.decay_steps}",
     }
-    save_densify_model(
-        options.out, "annapalm", network, settings, training=training, scores={}, notes=NOTES, overwrite=True
-    )
+    about: dict[str, Any] = {"training": training, "seen": seen_range(settings), "notes": NOTES, "overwrite": True}
+    save_densify_model(options.out, "annapalm", network, settings, scores={}, **about)
     model = load_densify_model(str(options.out))
     factor = fit_dispersion_factor(model, STRUCTURES, (0.03, 0.1), max(1, options.fields // 4), TRIAL_SEED + 1)
     model = dataclasses.replace(model, dispersion_factor=factor)
     tails = fit_tails(model, STRUCTURES, (0.03, 0.1), max(1, options.fields // 2), TRIAL_SEED + 2)
     model = dataclasses.replace(model, tails=tails)
     trial = try_model(model, STRUCTURES, (0.01, 0.03, 0.1), options.fields, TRIAL_SEED)
-    scores = {"measured": f"{options.fields} simulated fields of seed {TRIAL_SEED} each, see annapalm_trial", **trial}
+    scores = {"measured": measured_on(options.fields, TRIAL_SEED), **trial}
     save_densify_model(
         options.out,
         "annapalm",
         network,
         settings,
-        training=training,
         scores=scores,
-        notes=NOTES,
         dispersion_factor=factor,
         tails=tails,
-        overwrite=True,
+        **about,
     )
     draw_preview(model, options.out / "preview.png")
     for structure, rows in trial.items():

@@ -7,7 +7,7 @@ Truth is the noise-free rate; both images on 20 nm, blurred to 20 nm, Pearson's 
 by 200 nm. Saving: share of the frames that the best-smoothed rendering needs for the same score, over the share used;
 it cannot exceed 1 / share, nor fall below 0.0025 / share. Fields hold 200 to 600 localizations per um of microtubule
 (the others as in `FieldSettings`), bursts linked, 2 % false localizations, 8 to 16 nm error. Intervals are 95 % by
-resampling of fields. `label` also tells the network the structure; without it the label is the true one.
+resampling of fields. The network is told the true structure; one that it has no label for counts as unknown.
 """
 
 import argparse
@@ -19,23 +19,20 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from stormcell.learning.annapalm_inference import DensifyInferenceSettings, DensifyResult, densify_image, sum_cells
 from stormcell.learning.annapalm_model import DensifyModel, load_densify_model
-from stormcell.learning.annapalm_trial import TrialField, trial_field
+from stormcell.learning.annapalm_trial import GRID, TrialField, trial_field
 from stormcell.metrics.densification import (
-    best_smoothed_score,
     bootstrap_interval,
     invented_length,
     ranking_area,
     share_needed,
     share_outside,
     structure_of,
-    truth_score,
 )
-from stormcell.networks.annapalm import STRUCTURE_LABELS
+from stormcell.networks.annapalm import SR_PIXEL_SIZE_NM, STRUCTURE_LABELS
 from stormcell.rendering.contact_sheets import contact_sheet
 from stormcell.rendering.pictures import to_rgb
 
-PX = 20.0
-GRID = np.geomspace(0.0025, 1.0, 16)
+PX = SR_PIXEL_SIZE_NM
 STRUCTURES = ("microtubules", "mitochondria", "nuclear_pores", "actin")
 MODES = ("both", "sparse", "widefield")
 NEAR_NM = 60.0
@@ -75,31 +72,27 @@ def honesty(result: DensifyResult, one: TrialField, share: float, rng: np.random
 def one_field(model: DensifyModel, structure: str, index: int, options: argparse.Namespace) -> dict[str, dict]:
     one = trial_field(structure, options.seed, index)
     rng = np.random.default_rng([options.seed, index, 61])
-    inside = structure_of(one.truth, PX)
     near = np.asarray(distance_transform_edt(~structure_of(one.truth, PX, 0.0)) * PX <= NEAR_NM)
 
-    def score(image: np.ndarray) -> float:
-        return truth_score(image, one.truth, inside, PX)
-
-    curve = [best_smoothed_score(one.counts(share, rng), one.truth, inside, PX) for share in GRID]
+    curve = [one.best_smoothed(one.counts(share, rng)) for share in GRID]
     other = trial_field(structure, options.seed, index + 1000)
     rows: dict[str, dict] = {
-        "blank": {"score": score(np.zeros_like(one.truth))},
-        "another cell": {"score": score(other.truth)},
-        "all frames, plain": {"score": score(one.counts(1.0, rng))},
-        "perfect": {"score": score(one.truth)},
+        "blank": {"score": one.score(np.zeros_like(one.truth))},
+        "another cell": {"score": one.score(other.truth)},
+        "all frames, plain": {"score": one.score(one.counts(1.0, rng))},
+        "perfect": {"score": one.score(one.truth)},
     }
     for share in options.shares:
         counts = one.counts(share, rng).astype(np.float32)
-        smoothed = best_smoothed_score(counts, one.truth, inside, PX)
-        rows[f"{share:g} plain"] = {"score": score(counts), "outside": share_outside(counts, near)}
+        smoothed = one.best_smoothed(counts)
+        rows[f"{share:g} plain"] = {"score": one.score(counts), "outside": share_outside(counts, near)}
         rows[f"{share:g} best-smoothed"] = {
             "score": smoothed,
             "saving": share_needed(smoothed, GRID, curve) / share,
         }
         for mode in options.modes:
             result = drawn(model, one, counts, mode, share)
-            found = score(result.rate)
+            found = one.score(result.rate)
             invented, true = invented_length(result.rate, one.truth, PX)
             row = {
                 "score": found,

@@ -1,4 +1,4 @@
-"""The committed recipes are recipes, and the shipped dense network is the one its recipe describes."""
+"""The committed recipes are recipes, and the shipped networks are those their recipes describe."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 
 import stormcell.learning
 from stormcell.io.documents import read_yaml
+from stormcell.learning.annapalm_training import FINE_TUNING, DensifyTrainingSettings
 from stormcell.learning.deepstorm_training import DeepStormTrainingSettings
 from stormcell.learning.dense_training import DenseTrainingSettings
 from stormcell.learning.model_folder import CARD_FILE, SHIPPED
@@ -17,6 +18,34 @@ def test_deepstorm_recipe_is_the_published_one():
     recipe = DeepStormTrainingSettings.create(**read_yaml(RECIPES / "deepstorm-2018.yaml"))
     assert recipe == DeepStormTrainingSettings()
     assert recipe.trainer.steps == 100 * 400
+
+
+def agrees(written, stated, left_out):
+    """Compare what a recipe says, and not what it leaves to defaults that may grow, with the recipe in a card."""
+    for name, value in written.items():
+        if name in left_out:
+            continue
+        if isinstance(value, dict):
+            agrees(value, stated[name], left_out)
+        else:
+            assert stated[name] == value, name
+
+
+def test_annapalm_recipes_are_those_of_the_shipped_network():
+    first, last = (
+        DensifyTrainingSettings.create(**read_yaml(RECIPES / f"{name}.yaml"))
+        for name in ("annapalm-first", "annapalm")
+    )
+    card = read_yaml(SHIPPED / "annapalm" / CARD_FILE)
+    # the shipped weights had several starts, so that lengths and numbers of fields differ between its parts
+    written = read_yaml(RECIPES / "annapalm.yaml")
+    agrees(written, card["training"]["recipe"], {"steps", "decay_steps", "n_fields"})
+    assert (first.widths, first.blocks, first.fine) == (last.widths, last.blocks, last.fine)
+    assert last.fine == card["sizes"]["fine"]
+    # it starts from weights, but at the rates of training from nothing, which must be written out
+    assert written["trainer"]["learning_rate"] > FINE_TUNING.learning_rate
+    assert {"matrix_learning_rate", "decay_steps", "ema_decay", "warmup_steps"} <= set(written["trainer"])
+    assert first.fields.events_per_emitter[1] > last.fields.events_per_emitter[1]
 
 
 @pytest.mark.skipif(not (SHIPPED / "dense" / CARD_FILE).is_file(), reason="no dense network is shipped yet")
