@@ -101,7 +101,8 @@ VERB = Verb(
             "lower",
             "Also write the fewest events another acquisition shows in each 40 nm cell, at 90 % with --upper.",
         ),
-        Extra("upper", "Also write the most. For a folder of tables, these six are endings such as _upper.ome.tif."),
+        Extra("upper", "Also write the most events in each cell."),
     ),
-    output="Where to write the picture (.ome.tif, .tif or .png); a folder for a folder of tables.",
+    output="Where to write the picture (.ome.tif, .tif or .png); a folder for a folder of tables: the options for "
+    "further pictures then take endings such as _upper.ome.tif.",
 )
