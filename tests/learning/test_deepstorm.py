@@ -1,13 +1,16 @@
 """Deep-STORM: labels without an offset, the published loss, inference that any frame survives."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from stormcell.data import FrameStack
+from stormcell.calibration.acquisition_settings import AcquisitionSettings
+from stormcell.data import FrameStack, Localizations
 from stormcell.errors import InputError
-from stormcell.learning import deepstorm_localizing
+from stormcell.learning import deepstorm_localizing, deepstorm_task
 from stormcell.learning.deepstorm_frames import (
     LabelledFrames,
     Normalisation,
@@ -18,6 +21,7 @@ from stormcell.learning.deepstorm_frames import (
 )
 from stormcell.learning.deepstorm_localizing import DeepStormSettings, localize_deepstorm
 from stormcell.learning.deepstorm_model import DeepStormModel
+from stormcell.learning.deepstorm_task import like_conditions, list_score
 from stormcell.learning.deepstorm_training import (
     DeepStormBatch,
     DeepStormData,
@@ -78,6 +82,43 @@ def recipe(**changes):
     return DeepStormTrainingSettings(
         n_frames=3, field_px=32, patch_px=16, most_patches=40, batch_size=4, density_per_um2=(3, 3), **changes
     )
+
+
+def test_a_movie_tells_photons_and_the_recipe_is_in_electrons():
+    camera = {"camera_type": "emccd", "offset_adu": 100.0, "gain_e_per_adu": 10.0, "em_gain": 100.0, "qe": 0.5}
+    told = {"photons_mean": 1000.0, "background_photons": 20.0, "camera_pixel_size_nm": 110.0}
+    found = like_conditions(recipe(), AcquisitionSettings.create(**told, camera=camera))
+    assert found.electrons == pytest.approx((250.0, 750.0))
+    assert found.background_e == pytest.approx((8.0, 10.0))
+    assert found.is_emccd
+    plain = like_conditions(recipe(), AcquisitionSettings.create(**told))
+    assert plain.electrons == pytest.approx((500.0, 1500.0))
+
+
+def test_the_score_followed_in_training_is_the_jaccard_index_of_held_out_frames(monkeypatch):
+    settings = recipe(background_e=(1.0, 1.0), is_emccd=False)
+    labelled = simulate_labelled(settings)
+    score = list_score(settings, DeepStormData(labelled, settings).normalisation)
+    torch.manual_seed(0)
+    untrained = DeepStormNet().eval()
+    assert 0 <= score(untrained) < 0.3
+
+    shown = []
+
+    def listing(every):
+        def localize(stack, size, model, *, settings):
+            shown.append(stack.read())
+            held_out = simulate_labelled(recipe(background_e=(1.0, 1.0), is_emccd=False).replace(n_frames=6), seed=45)
+            columns = {"frame": held_out.frame, "x_nm": size * held_out.x_px, "y_nm": size * held_out.y_px}
+            return SimpleNamespace(table=Localizations(columns).take(slice(None, None, every)))
+
+        return localize
+
+    monkeypatch.setattr(deepstorm_task, "localize_deepstorm", listing(1))
+    assert score(untrained) == 1.0
+    monkeypatch.setattr(deepstorm_task, "localize_deepstorm", listing(2))
+    assert score(untrained) == pytest.approx(0.5, abs=0.1)
+    assert not any(np.array_equal(frame, labelled.frames[0]) for frame in shown[0])
 
 
 def test_patches_hold_enough_emitters_and_training_never_sees_the_held_out_ones():

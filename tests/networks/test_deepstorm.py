@@ -34,6 +34,19 @@ def test_fast_form_is_the_same_function(network):
         )
 
 
+def test_fast_form_leaves_the_network_as_it_was(network):
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    strides = [value.stride() for value in network.parameters()]
+    fast = FastDeepStorm(network).double()
+    for value in fast.parameters():
+        value.data.zero_()
+    assert all(value.requires_grad for value in network.parameters())
+    assert [value.stride() for value in network.parameters()] == strides
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])
+        assert value.dtype == before[name].dtype
+
+
 def test_training_form_is_the_published_function(network):
     """The 2x2 kernels of training mode against the published layers: values and gradients."""
     network.train()

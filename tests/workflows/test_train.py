@@ -12,11 +12,19 @@ import stormcell as sc
 from stormcell.data import FrameStack, Localizations
 from stormcell.errors import InputError, ModelError, OutputError
 from stormcell.io.documents import read_yaml, write_yaml
+from stormcell.io.hashing import hash_input
 from stormcell.io.tables import read_table, write_table
+from stormcell.learning.deepstorm_model import draft_card
+from stormcell.learning.deepstorm_training import DeepStormTrainingSettings
+from stormcell.workflows.models import card_rows
 from stormcell.workflows.train import TASKS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from stormcell.learning.model_folder import ModelCard
+    from stormcell.learning.training import TrainerSettings
+    from stormcell.learning.training_request import TrainingRequest
 
 pytestmark = pytest.mark.filterwarnings("ignore::stormcell.errors.StormcellWarning")
 
@@ -65,13 +73,69 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_training_writes_a_complete_model_folder(trained: dict[str, Path], name: str) -> None:
     folder = trained[name]
     written = {path.name for path in folder.iterdir()}
-    assert {"model.yaml", "weights.safetensors", "preview.png", "curves.png", "training"} <= written
+    assert {"model.yaml", "weights.safetensors", "preview.png", "curves.png", "jaccard.png", "training"} <= written
     card = read_yaml(folder / "model.yaml")
     assert card["training"]["recipe"]["seed"] == 3
     assert card["training"]["recipe"]["trainer"]["steps"] == 4
     assert list((folder / "training").rglob("events.out.tfevents*"))
     (entry,) = sc.models("show", str(folder))
     assert entry.card.name == name
+    low, high = entry.card.valid_range.camera_pixel_size_nm
+    assert low < 100 < high
+    facts = entry.card.training
+    assert facts["processor_s"] > 0
+    assert facts["stormcell"] == sc.__version__
+    shown = dict(card_rows(entry.card))
+    assert shown["training hardware"] == facts["hardware"] != "unknown"
+    assert (shown["training steps"], shown["training seed"]) == ("4", "3")
+
+
+def test_a_given_number_of_steps_keeps_what_the_schedule_goes_by(tmp_path, monkeypatch) -> None:
+    asked: list[TrainingRequest] = []
+
+    def stand_in(request: TrainingRequest) -> ModelCard:
+        asked.append(request)
+        return draft_card()
+
+    def trainer(task: str, steps: int) -> TrainerSettings:
+        recipe = TASKS[task].load()[0]
+        with monkeypatch.context() as patch:
+            patch.setattr("stormcell.workflows.train.TrainingTask.load", lambda _: (recipe, stand_in))
+            sc.train(task, output=tmp_path / f"{task}{steps}", steps=steps)
+        return asked[-1].recipe.trainer
+
+    # plateaus of the published network are counted in validations
+    assert trainer("deepstorm", 1000).validation_every == DeepStormTrainingSettings().trainer.validation_every == 400
+    assert (trainer("deepstorm", 1000).decay_steps, trainer("deepstorm", 1000).warmup_steps) == (0, 0)
+    assert trainer("deepstorm", 100).validation_every == 10
+    dense = trainer("dense", 2000)
+    assert (dense.steps, dense.decay_steps, dense.validation_every) == (2000, 500, 1000)
+
+
+def test_the_command_passes_device_progress_and_seed_on(tmp_path, monkeypatch) -> None:
+    from stormcell.cli.command import Call
+    from stormcell.cli.session import Session
+    from stormcell.cli.train import VERB
+
+    passed = {}
+
+    def stand_in(task: str, **given: object) -> ModelCard:
+        passed.update(given)
+        return draft_card()
+
+    monkeypatch.setattr("stormcell.workflows.train.train", stand_in)
+    files = dict.fromkeys(extra.name for extra in VERB.extras)
+
+    def bar(done: int, total: int) -> None: ...
+
+    VERB.act(Call({"task": "dense", **files}, {"steps": 4}, tmp_path, Session(device="cpu", seed=3), bar))
+    assert VERB.uses_device
+    assert {name: passed[name] for name in ("device", "seed", "steps", "progress")} == {
+        "device": "cpu",
+        "seed": 3,
+        "steps": 4,
+        "progress": bar,
+    }
 
 
 def test_same_seed_gives_the_same_weights_and_a_model_is_not_overwritten(trained: dict[str, Path], tmp_path) -> None:
@@ -89,6 +153,7 @@ def test_fine_tuning_keeps_sizes_and_says_where_it_started(trained: dict[str, Pa
     card = sc.train("dense", output=tmp_path / "m", config=tmp_path / "c.yaml", start=trained["dense"], steps=2)
     assert card.sizes["widths"] == [8, 8, 8]
     assert card.training["started_from"] == str(trained["dense"])
+    assert card.training["started_from_sha256"] == read_yaml(trained["dense"] / "model.yaml")["weights_sha256"]
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +173,10 @@ def test_own_frames_with_true_positions_train_both(trained: dict[str, Path], own
     config = trained[name].parent / f"{name}.yaml"
     card = sc.train(name, output=tmp_path / "m", config=config, data=own, steps=2, **CAMERA)
     assert card.training["own_frames"] == own.name
+    if name == "dense":
+        assert "1 own frames that were held out" in card.scores["own_measured"]
+        assert 0 <= card.scores["own_jaccard_250_nm"] <= 1
+        assert 0 < card.scores["own_n_emitters"] < 300
 
 
 def test_own_frames_that_do_not_fit_are_refused(own: Path, tmp_path) -> None:
@@ -146,6 +215,7 @@ def test_training_for_a_movie_takes_its_conditions(trained: dict[str, Path], tmp
         low, high = card.valid_range.psf_sigma_px
         assert low < 130 / 110 < high < 1.5
         assert card.valid_range.electrons[0] < 900 < card.valid_range.electrons[1]
+        assert (card.training["like"], card.training["like_sha256"]) == (like.name, hash_input(like).sha256)
 
 
 @pytest.mark.parametrize("name", ["dense", "deepstorm"])

@@ -36,7 +36,8 @@ def act(call: Call) -> Answer:
         start=given["start"],
         config=given["config"],
         overwrite=call.session.overwrite,
-        **call.seeded_options(),
+        progress=call.progress,
+        **{**call.seeded_options(), **call.network_options()},
     )
     rows = tuple((name.replace("_", " "), str(value)) for name, value in card.scores.items())
     return Answer(
@@ -49,6 +50,7 @@ def act(call: Call) -> Answer:
 
 VERB = Verb(
     act,
+    uses_device=True,
     settings=TrainVerbSettings,
     arguments=(Argument("task", "Which network: dense, deepstorm or annapalm."),),
     extras=(

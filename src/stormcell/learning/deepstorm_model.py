@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from stormcell.errors import ModelError
 from stormcell.learning.deepstorm_frames import Normalisation
-from stormcell.learning.model_folder import ModelCard, find_model, load_weights
+from stormcell.learning.model_folder import ModelCard, ValidRange, find_model, load_weights
 from stormcell.networks.deepstorm import DeepStormNet
 
 
@@ -27,6 +27,27 @@ class DeepStormModel:
     card: ModelCard
     network: DeepStormNet
     normalisation: Normalisation
+
+
+def draft_card() -> ModelCard:
+    """Make the card of a network in training, which is used before it has one.
+
+    Returns
+    -------
+    ModelCard
+        With the architecture alone.
+    """
+    return ModelCard(
+        name="in training",
+        task="deepstorm",
+        architecture=DeepStormNet.name,
+        architecture_version=DeepStormNet.version,
+        preprocessing="",
+        valid_range=ValidRange(),
+        training={},
+        scores={},
+        weights_sha256="",
+    )
 
 
 def load_deepstorm_model(name: str) -> DeepStormModel:

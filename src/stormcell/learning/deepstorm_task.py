@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -11,11 +11,12 @@ from lightning.pytorch.callbacks import Callback
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from stormcell.data import FrameStack, Localizations
 from stormcell.errors import InputError
 from stormcell.io.writing import write_bytes
 from stormcell.learning.curves import METRICS_FILE, draw_curves
 from stormcell.learning.deepstorm_localizing import DeepStormSettings, localize_deepstorm
-from stormcell.learning.deepstorm_model import DeepStormModel, load_deepstorm_model
+from stormcell.learning.deepstorm_model import DeepStormModel, draft_card, load_deepstorm_model
 from stormcell.learning.deepstorm_training import (
     DeepStormData,
     DeepStormLearning,
@@ -25,22 +26,28 @@ from stormcell.learning.deepstorm_training import (
 from stormcell.learning.model_folder import ModelCard, save_model
 from stormcell.learning.previews import Example, draw_example, simulate_example
 from stormcell.learning.training import train
+from stormcell.learning.training_callbacks import ListScore
+from stormcell.learning.training_run import is_first_process, training_facts
 from stormcell.metrics.evaluation import evaluate_localizations
 from stormcell.networks.deepstorm import UPSAMPLING, DeepStormNet
 from stormcell.physics.psf.bank import BankRow, bank_from_densities
 from stormcell.physics.psf.densities import gaussian_density
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import lightning as L
 
     from stormcell.calibration.acquisition_settings import AcquisitionSettings
+    from stormcell.learning.deepstorm_frames import Normalisation
     from stormcell.learning.training_request import TrainingRequest
 
 _BEST = "best.safetensors"
 _LOSS = "validation_loss"
 _RIM_NM = 500.0
+_LISTED_FRAMES = 6
+_MOST_ROWS_PER_EMITTER = 4
 
 
 class KeepBest(Callback):
@@ -101,7 +108,7 @@ def train_deepstorm_model(request: TrainingRequest[DeepStormTrainingSettings]) -
     data = DeepStormData(labelled, recipe)
     request.curves.mkdir(parents=True, exist_ok=True)
     best = request.curves / _BEST
-    if not request.resume:
+    if not request.resume and is_first_process():
         best.unlink(missing_ok=True)
     train(
         DeepStormLearning(network, data, recipe),
@@ -109,7 +116,7 @@ def train_deepstorm_model(request: TrainingRequest[DeepStormTrainingSettings]) -
         request.curves,
         n_validation_batches=data.n_validation_batches,
         resume=request.resume,
-        callbacks=[KeepBest(best)],
+        callbacks=[KeepBest(best), ListScore(list_score(recipe, data.normalisation))],
     )
     if best.exists():
         network.load_state_dict(load_file(best))
@@ -118,6 +125,45 @@ def train_deepstorm_model(request: TrainingRequest[DeepStormTrainingSettings]) -
     card = _save(request, recipe, network, data, example)
     draw_curves(request.curves / METRICS_FILE, request.folder / "curves.png")
     return card
+
+
+def list_score(recipe: DeepStormTrainingSettings, normalisation: Normalisation) -> Callable[[torch.nn.Module], float]:
+    """Prepare a few held-out frames for the score that is followed during training.
+
+    Parameters
+    ----------
+    recipe : DeepStormTrainingSettings
+        Conditions of the frames, which have a seed of their own.
+    normalisation : Normalisation
+        What inference uses.
+
+    Returns
+    -------
+    callable
+        From a `DeepStormNet` to the Jaccard index at 250 nm of the list that `localize_deepstorm` makes of these
+        frames. Of a network that lists more than four rows for each true emitter, the most confident are judged.
+    """
+    size = recipe.camera_pixel_size_nm
+    labelled = simulate_labelled(recipe.replace(n_frames=_LISTED_FRAMES), seed=recipe.seed + 3)
+    stack = FrameStack.from_array(labelled.frames)
+    truth = Localizations({"frame": labelled.frame, "x_nm": size * labelled.x_px, "y_nm": size * labelled.y_px})
+    field = stack.grid(size)
+    rim_nm = min(_RIM_NM, recipe.field_px * size / 5)
+    most = _MOST_ROWS_PER_EMITTER * truth.n_rows
+
+    def score(network: torch.nn.Module) -> float:
+        device = next(network.parameters()).device.type
+        table = localize_deepstorm(
+            stack,
+            size,
+            DeepStormModel(draft_card(), cast("DeepStormNet", network), normalisation),
+            settings=DeepStormSettings(precision="float32", device=device),
+        ).table
+        if table.n_rows > most:
+            table = table.take(np.sort(np.argsort(table["probability"], kind="stable")[-most:]))
+        return float(evaluate_localizations(table, truth, field=field, rim_nm=rim_nm).jaccard)
+
+    return score
 
 
 def like_conditions(recipe: DeepStormTrainingSettings, like: AcquisitionSettings) -> DeepStormTrainingSettings:
@@ -136,13 +182,15 @@ def like_conditions(recipe: DeepStormTrainingSettings, like: AcquisitionSettings
         For that movie, as the published advice has it: the ranges are narrow.
     """
     changes: dict[str, Any] = {"camera_pixel_size_nm": like.camera_pixel_size_nm}
+    # a movie tells photons, the recipe is in electrons
+    qe = 1.0 if like.camera is None else like.camera.qe
     if like.psf_sigma_nm is not None:
         changes["psf_sigma_nm"] = (0.96 * like.psf_sigma_nm, 1.04 * like.psf_sigma_nm)
     if like.photons_mean is not None:
-        changes["electrons"] = (0.5 * like.photons_mean, 1.5 * like.photons_mean)
+        changes["electrons"] = (0.5 * qe * like.photons_mean, 1.5 * qe * like.photons_mean)
     if like.background_photons is not None:
         # rather too dark than too bright: fewer inventions
-        changes["background_e"] = (0.8 * like.background_photons, like.background_photons)
+        changes["background_e"] = (0.8 * qe * like.background_photons, qe * like.background_photons)
     if like.density_per_um2 is not None:
         changes["density_per_um2"] = (like.density_per_um2, max(2 * like.density_per_um2, 2.0))
     if like.camera is not None:
@@ -192,10 +240,8 @@ def _save(
             "sr_pixel_size_nm": size / UPSAMPLING,
         },
         "training": {
-            "started_from": request.start or "nothing",
-            "own_frames": None if request.data is None else request.data.name,
+            **training_facts(request),
             "n_patches": len(data.training) + len(data.validation),
-            "torch": torch.__version__,
             "recipe": recipe.model_dump(mode="json"),
         },
         "scores": {},

@@ -1,7 +1,9 @@
 """Training of Deep-STORM as published in 2018 (Nehme et al., Optica 5, 458, doi 10.1364/OPTICA.5.000458).
 
-What differs: labels lie at floor(position / recovery pixel) and not half a recovery pixel off, and frames come from
-our simulator (Gaussian spots, as published) or from the user.
+What differs: labels lie at floor(position / recovery pixel) and not half a recovery pixel off; frames come from our
+simulator (Gaussian spots, as published) or from the user; patches of a step are drawn with replacement instead of
+epoch by epoch; and the best weights and the plateaus of the rate go by the loss of at most 8 validation batches (128
+patches) and not by that of the whole validation part, which is held out all the same.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from stormcell.calibration.training_range import training_range
 from stormcell.errors import InputError
@@ -14,9 +13,11 @@ from stormcell.learning.curves import METRICS_FILE, draw_curves
 from stormcell.learning.dense_data import DenseData
 from stormcell.learning.dense_localizing import DenseLocalizationSettings, localize_dense
 from stormcell.learning.dense_model import load_dense_model
+from stormcell.learning.dense_own_data import score_held_out
 from stormcell.learning.dense_scoring import measure_calibration, score_dense
 from stormcell.learning.dense_training import DenseTrainingSettings, save_dense_model, train_dense
 from stormcell.learning.previews import draw_example, draw_patches, simulate_example
+from stormcell.learning.training_run import is_first_process, training_facts
 from stormcell.physics.psf.random_bank import random_psf_bank
 from stormcell.simulation.training_frames import TrainingFrames
 
@@ -59,11 +60,13 @@ def train_dense_model(request: TrainingRequest[DenseTrainingSettings]) -> ModelC
         initial = start.network.state_dict()
         n_condition = max(architecture.n_condition, recipe.n_condition)
         recipe = recipe.replace(widths=architecture.widths, n_condition=n_condition)
-    if request.movie is not None and request.camera is not None:
+    if request.movie is not None and request.camera is not None and is_first_process():
         write_bytes(request.folder / "like.png", _compare_patches(request, recipe), overwrite=True)
     network = train_dense(request.curves, recipe, initial=initial, own=request.own, resume=request.resume)
     network = network.cpu().eval()
     scores, calibration = judge(network, recipe)
+    if request.own is not None:
+        scores |= score_held_out(network, request.own, recipe.seed, calibration)
     card = save_dense_model(
         request.folder,
         network,
@@ -71,11 +74,7 @@ def train_dense_model(request: TrainingRequest[DenseTrainingSettings]) -> ModelC
         name=request.name,
         scores=scores,
         calibration=calibration,
-        training={
-            "started_from": request.start or "nothing",
-            "own_frames": None if request.data is None else str(request.data.name),
-            "torch": torch.__version__,
-        },
+        training=training_facts(request),
         overwrite=True,
     )
     draw_curves(request.curves / METRICS_FILE, request.folder / "curves.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -10,24 +11,28 @@ from pydantic import Field
 
 from stormcell.learning.dense_data import DenseBatch, DenseData, DenseDataSettings, fit_descriptor
 from stormcell.learning.dense_loss import dense_loss
+from stormcell.learning.dense_scoring import score_dense
 from stormcell.learning.model_folder import save_model
 from stormcell.learning.training import Task, TrainerSettings, train
+from stormcell.learning.training_callbacks import ListScore
 from stormcell.networks.dense import DenseArchitecture, DenseNet
 from stormcell.physics.psf.random_bank import RandomBankSettings, random_psf_bank
 from stormcell.settings import Settings
 from stormcell.simulation.training_frames import TrainingFrames, TrainingFrameSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
     from stormcell.learning.model_folder import ModelCard
     from stormcell.learning.own_frames import OwnFrames
-    from stormcell.physics.psf.bank import PSFBank
 
 N_VALIDATION_BATCHES = 8
+_LISTED_BATCHES = 2
+# a movie's pixel is known to a few per cent, and what it changes in a frame is told by the PSF
+_NARROWER, _WIDER = 0.9, 1.1
 
 
 class DenseTrainingSettings(Settings):
@@ -116,42 +121,81 @@ def train_dense(
     """
     torch.manual_seed(settings.seed)
     network = DenseNet(DenseArchitecture(widths=settings.widths, n_condition=settings.n_condition))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    bank = random_psf_bank(settings.n_psfs, settings.seed, settings.psfs)
-    held_out = random_psf_bank(settings.n_validation_psfs, settings.seed + 1, settings.psfs)
+    simulated = _Simulated(settings)
     if initial is None or len(initial["psf_basis"]) < settings.n_condition:
-        fit_descriptor(network, bank)
+        fit_descriptor(network, simulated.bank)
     if initial is not None:
         network.load_state_dict(widen_descriptor(initial, network))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def data(psfs: PSFBank, frames: TrainingFrameSettings, seed: int) -> DenseData:
-        return DenseData(TrainingFrames(frames, psfs, seed=seed, device=device), network, settings.data)
-
-    training = data(bank, settings.frames, settings.seed)
-    last = data(bank, settings.frames.replace(n_frames=3), settings.seed)
-    validation = data(held_out, settings.frames, settings.seed + 1)
-    n_first = settings.trainer.steps - settings.neighbour_steps
-
-    def simulated(step: int) -> DenseBatch:
-        share = settings.neighbour_share
-        sees_neighbours = step >= n_first and int((step + 1) * share) > int(step * share)
-        return (last if sees_neighbours else training).batch(step)
-
+    simulated.follow(network)
     if own is None:
-        task = Task(network, score_batch, simulated, validation.batch, settings.trainer)
+        task = Task(network, score_batch, simulated.training_batch, simulated.validation_batch, settings.trainer)
     else:
         from stormcell.learning.dense_own_data import OwnFramesData, alternating, score_either
 
         mine = OwnFramesData(
             own, crop_px=settings.frames.field_px, batch_size=settings.data.batch_size, seed=settings.seed
         )
-        seen = alternating(mine.training_batch, simulated)
-        task = Task(
-            network, score_either, seen, alternating(mine.validation_batch, validation.batch), settings.trainer
-        )
-    train(task, settings.trainer, folder, n_validation_batches=N_VALIDATION_BATCHES, resume=resume, stop_at=stop_at)
+        seen = alternating(mine.training_batch, simulated.training_batch)
+        held_out = alternating(mine.validation_batch, simulated.validation_batch)
+        task = Task(network, score_either, seen, held_out, settings.trainer)
+    simulated.n_processes = lambda: task.trainer.world_size
+    train(
+        task,
+        settings.trainer,
+        folder,
+        n_validation_batches=N_VALIDATION_BATCHES,
+        resume=resume,
+        stop_at=stop_at,
+        callbacks=[ListScore(simulated.jaccard)],
+    )
     return network
+
+
+class _Simulated:
+    """Simulated batches, made on the device where the network is when the first is asked for."""
+
+    def __init__(self, settings: DenseTrainingSettings) -> None:
+        self._settings = settings
+        self.bank = random_psf_bank(settings.n_psfs, settings.seed, settings.psfs)
+        self._held_out = random_psf_bank(settings.n_validation_psfs, settings.seed + 1, settings.psfs)
+        self._made: dict[str, DenseData] = {}
+        self.n_processes: Callable[[], int] = lambda: 1
+
+    def __deepcopy__(self, _: Any) -> _Simulated:
+        # the trainer copies the task for its averaged weights, which need no data of their own
+        return self
+
+    def follow(self, network: DenseNet) -> None:
+        """Compute where this network is; what it tells of a PSF stays as it is now."""
+        self._network, self._teller = network, copy.deepcopy(network)
+
+    def training_batch(self, index: int) -> DenseBatch:
+        settings = self._settings
+        step, share = index // self.n_processes(), settings.neighbour_share
+        is_last = step >= settings.trainer.steps - settings.neighbour_steps
+        sees_neighbours = is_last and int((step + 1) * share) > int(step * share)
+        return self._data("neighbours" if sees_neighbours else "training").batch(index)
+
+    def validation_batch(self, index: int) -> DenseBatch:
+        return self._data("validation").batch(index)
+
+    def jaccard(self, _: torch.nn.Module) -> float:
+        found: float = score_dense(self._network, self._data("validation"), _LISTED_BATCHES)["jaccard_250_nm"]
+        return found
+
+    def _data(self, part: str) -> DenseData:
+        if part not in self._made:
+            settings = self._settings
+            place = next(self._network.parameters()).device
+            psfs, seed = self.bank, settings.seed
+            if part == "validation":
+                psfs, seed = self._held_out, settings.seed + 1
+            frames = settings.frames.replace(n_frames=3) if part == "neighbours" else settings.frames
+            device = place if place.type == "cuda" else "cpu"
+            source = TrainingFrames(frames, psfs, seed=seed, device=device)
+            self._made[part] = DenseData(source, self._teller, settings.data)
+        return self._made[part]
 
 
 def widen_descriptor(weights: Mapping[str, Tensor], network: DenseNet) -> dict[str, Tensor]:
@@ -225,7 +269,7 @@ def save_dense_model(
         The card as written.
     """
     sigma = settings.psfs.sigma_px
-    frames = settings.frames
+    frames, pixel_nm = settings.frames, settings.psfs.camera_pixel_size_nm
     # at 100 nm pixels; the narrowest PSF with the lowest density and the widest with the highest
     areas = (0.0, frames.density_per_um2[1] * 4 * math.pi * (sigma[0] * sigma[1]) * 0.01)
     card = {
@@ -237,6 +281,7 @@ def save_dense_model(
         "preprocessing": "electrons divided by the variance per electron of the movie; read variance alike",
         "valid_range": {
             "psf_sigma_px": sigma,
+            "camera_pixel_size_nm": (_NARROWER * pixel_nm[0], _WIDER * pixel_nm[1]),
             "electrons": frames.photons_e,
             "background_e": frames.background_e,
             "density_per_um2": frames.density_per_um2,

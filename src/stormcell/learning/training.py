@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from pydantic import Field
 from torch.utils.data import DataLoader, Dataset
 
+from stormcell.learning.curves import METRICS_FILE, CurvesLogger
 from stormcell.learning.muon import MuonAdamW
+from stormcell.learning.training_callbacks import Shown
+from stormcell.learning.training_run import LAST_CHECKPOINT, Spending, TrainingRun, current_run, read_checkpoint
 from stormcell.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
     from torch import Tensor
 
-LAST_CHECKPOINT = "last.ckpt"
+__all__ = ["LAST_CHECKPOINT", "Task", "TrainerSettings", "batch_index", "learning_rate_factor", "train"]
+
+_ACCELERATORS = {"auto": "auto", "cpu": "cpu", "cuda": "gpu", "mps": "mps"}
 
 
 class TrainerSettings(Settings):
@@ -60,7 +65,8 @@ class TrainerSettings(Settings):
     checkpoint_minutes: float = Field(3.0, gt=0)
     """Minutes between checkpoints."""
     devices: int | str = "auto"
-    """How many devices to use; more than one trains data-parallel."""
+    """How many devices to use; auto is one, more are used on request alone. Each of several sees a batch of its own:
+    a step then learns from as many times more samples."""
     strategy: str = "auto"
     """Lightning's strategy for several devices, for example ddp."""
 
@@ -85,6 +91,24 @@ def learning_rate_factor(step: int, settings: TrainerSettings) -> float:
     return max(0.0, min(1.0, up, down))
 
 
+def batch_index(step: int, rank: int, n_ranks: int) -> int:
+    """Say which batch a process takes.
+
+    Parameters
+    ----------
+    step : int
+        Optimizer step, from 0.
+    rank, n_ranks : int
+        Number of this process, from 0, and how many there are.
+
+    Returns
+    -------
+    int
+        The step itself where there is one process; never the same for two steps or two processes.
+    """
+    return step * n_ranks + rank
+
+
 class Task(L.LightningModule):
     """What to minimise: a network and a batch for every step.
 
@@ -95,7 +119,7 @@ class Task(L.LightningModule):
     loss : callable
         `loss(network, batch)` returns a mapping with the entry "loss" (to be minimised) and others to be logged.
     training_batch : callable
-        `training_batch(step)` returns the batch of that step.
+        `training_batch(index)` returns the batch of that index: the step, with several devices `batch_index`.
     validation_batch : callable
         `validation_batch(index)` returns a held-out batch.
     settings : TrainerSettings
@@ -132,7 +156,8 @@ class Task(L.LightningModule):
         Tensor
             The loss.
         """
-        parts = self._loss(self.network, _to(self._training_batch(self.global_step), self.device))
+        own = batch_index(self.global_step, self.global_rank, self.trainer.world_size)
+        parts = self._loss(self.network, _to(self._training_batch(own), self.device))
         self.log_dict({f"training/{name}": value.detach() for name, value in parts.items()}, prog_bar=True)
         return parts["loss"]
 
@@ -142,12 +167,13 @@ class Task(L.LightningModule):
         Parameters
         ----------
         index_tensor : Tensor
-            Unused.
-        index : int
             Which batch.
+        index : int
+            Unused: it counts the batches of this process.
         """
-        parts = self._loss(self.network, _to(self._validation_batch(index), self.device))
-        self.log_dict({f"validation/{name}": value for name, value in parts.items()}, batch_size=1)
+        parts = self._loss(self.network, _to(self._validation_batch(int(index_tensor)), self.device))
+        scores = {f"validation/{name}": value for name, value in parts.items()}
+        self.log_dict(scores, batch_size=1, sync_dist=self.trainer.world_size > 1)
 
     def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
         """Set up AdamW, or Muon with it, and the schedule.
@@ -177,20 +203,44 @@ class Task(L.LightningModule):
 class _AveragedCheckpoints(EMAWeightAveraging):
     """Average the weights and save checkpoints, which must hold the trained and the averaged weights of one step."""
 
-    def __init__(self, path: Path, decay: float, minutes: float) -> None:
-        super().__init__(decay=decay)
+    def __init__(self, path: Path, settings: TrainerSettings) -> None:
+        super().__init__(decay=settings.ema_decay)
         self._path = path
-        self._seconds = 60 * minutes
+        self._seconds = 60 * settings.checkpoint_minutes
+        self._validation_every = settings.validation_every
         self._saved_at = time.monotonic()
+        self._spending = Spending()
 
     def on_train_batch_end(self, trainer: L.Trainer, *arguments: Any, **named: Any) -> None:
         super().on_train_batch_end(trainer, *arguments, **named)
-        if time.monotonic() - self._saved_at > self._seconds:
+        # what is saved between a step and its validation would be resumed without that validation
+        is_before_validation = self._validation_every > 1 and trainer.global_step % self._validation_every == 0
+        is_due = not is_before_validation and time.monotonic() - self._saved_at > self._seconds
+        if trainer.world_size > 1:
+            # clocks differ, but all processes must save at the same step
+            is_due = trainer.strategy.reduce_boolean_decision(is_due, all=False)
+        if is_due:
             self._save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._save(trainer)
         super().on_train_end(trainer, pl_module)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # a training resumed behind its last step has no loop whose end would bring the average
+        self._copy_average_to_current(pl_module)
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        self._spending.save(checkpoint, pl_module.device)
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        super().on_load_checkpoint(trainer, pl_module, checkpoint)
+        self._spending.load(checkpoint)
 
     def _save(self, trainer: L.Trainer) -> None:
         unfinished = self._path.with_suffix(".part")
@@ -225,6 +275,9 @@ def train(
 ) -> None:
     """Train to the last step, checkpointing on the way; the averaged weights end up in the task's network.
 
+    Device and progress are those of the enclosing `training_run`. Of several processes only the first returns: the
+    others were started to compute and end here.
+
     Parameters
     ----------
     task : Task
@@ -243,16 +296,47 @@ def train(
         Further Lightning callbacks.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    run = current_run()
+    run.tell_stage("Training")
     checkpoint = folder / LAST_CHECKPOINT
+    goes_on = resume and checkpoint.exists()
+    n_done = int(read_checkpoint(checkpoint)["global_step"]) if goes_on else 0
+    trainer = _trainer(settings, folder, run, n_done, stop_at, callbacks)
+    with warnings.catch_warnings():
+        # Lightning advises workers for the loader; ours only counts
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*resuming from a checkpoint.*")
+        warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")
+        trainer.fit(
+            task,
+            DataLoader(_Counter(10 * settings.steps), batch_size=1),
+            DataLoader(_Counter(n_validation_batches), batch_size=1),
+            ckpt_path=checkpoint if goes_on else None,
+            weights_only=False,
+        )
+    if not trainer.is_global_zero:
+        raise SystemExit(0)
+    run.tell_stage("Scoring")
+
+
+def _trainer(
+    settings: TrainerSettings,
+    folder: Path,
+    run: TrainingRun,
+    n_done: int,
+    stop_at: int | None,
+    callbacks: Sequence[Callback],
+) -> L.Trainer:
     stopping = (
         [EarlyStopping("validation/loss", patience=settings.patience, check_finite=True)] if settings.patience else []
     )
-    saving = _AveragedCheckpoints(checkpoint, settings.ema_decay, settings.checkpoint_minutes)
-    trainer = L.Trainer(
+    saving = _AveragedCheckpoints(folder / LAST_CHECKPOINT, settings)
+    return L.Trainer(
         max_steps=settings.steps if stop_at is None else min(stop_at, settings.steps),
-        accelerator="auto",
-        devices=settings.devices,
-        strategy=settings.strategy,
+        accelerator=_ACCELERATORS[run.device],
+        devices=_devices(settings),
+        strategy=_strategy(settings),
         precision=settings.precision,
         gradient_clip_val=settings.gradient_clip,
         val_check_interval=settings.validation_every,
@@ -261,25 +345,21 @@ def train(
         log_every_n_steps=min(50, settings.steps),
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[saving, *stopping, *callbacks],
+        callbacks=[saving, *stopping, *callbacks, Shown(run.progress, settings.steps)],
         enable_checkpointing=False,
-        logger=[CSVLogger(folder, name="", version="curves"), TensorBoardLogger(folder, name="", version="curves")],
+        logger=[CurvesLogger(folder / METRICS_FILE, n_done), TensorBoardLogger(folder, name="", version="curves")],
         default_root_dir=folder,
     )
-    with warnings.catch_warnings():
-        # Lightning advises workers for the loader; ours only counts
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")
-        warnings.filterwarnings("ignore", message=".*Experiment logs directory.*")
-        warnings.filterwarnings("ignore", message=".*resuming from a checkpoint.*")
-        warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")
-        trainer.fit(
-            task,
-            DataLoader(_Counter(10 * settings.steps), batch_size=1),
-            DataLoader(_Counter(n_validation_batches), batch_size=1),
-            ckpt_path=checkpoint if resume and checkpoint.exists() else None,
-            weights_only=False,
-        )
+
+
+def _devices(settings: TrainerSettings) -> int | str:
+    return 1 if settings.devices == "auto" else settings.devices
+
+
+def _strategy(settings: TrainerSettings) -> str:
+    # a network need not use all its weights in every batch: neighbouring frames may be absent
+    is_parallel = settings.strategy == "auto" and str(_devices(settings)) != "1"
+    return "ddp_find_unused_parameters_true" if is_parallel else settings.strategy
 
 
 def _to(batch: Any, device: torch.device) -> Any:

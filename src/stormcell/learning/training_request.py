@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stormcell.calibration.acquisition_settings import AcquisitionSettings
+    from stormcell.data import InputFile
     from stormcell.data.frame_stack import FrameStack
     from stormcell.learning.annapalm_pairs import EventField
     from stormcell.learning.own_frames import OwnFrames
@@ -36,6 +37,8 @@ class TrainingRequest(Generic[RecipeT]):
         The task's own settings, from the defaults, the config file and the options.
     like : AcquisitionSettings, optional
         Conditions of a movie that the network is trained for.
+    like_file : InputFile, optional
+        The file they were read from, with its checksum.
     movie : FrameStack, optional
         That movie, where it was given as one: its patches are shown beside simulated ones before training.
     camera : Camera, optional
@@ -58,6 +61,7 @@ class TrainingRequest(Generic[RecipeT]):
     name: str
     recipe: RecipeT
     like: AcquisitionSettings | None = None
+    like_file: InputFile | None = None
     movie: FrameStack | None = None
     camera: Camera | None = None
     data: Path | None = None

@@ -93,7 +93,7 @@ class FastDeepStorm(nn.Module):
     Parameters
     ----------
     network : DeepStormNet
-        Trained network; its running statistics are used.
+        Trained network; its running statistics are used. It is not changed: the weights here are copies.
     """
 
     def __init__(self, network: DeepStormNet) -> None:
@@ -107,7 +107,7 @@ class FastDeepStorm(nn.Module):
         self.down = nn.ModuleList(_plain(block) for block in network.down[1:])
         self.up = nn.ModuleList(_doubling(block) for block in network.up)
         self.paint = nn.Conv2d(_UP[-1], 1, 1, bias=False)
-        self.paint.weight = network.paint.weight
+        self.paint.weight = nn.Parameter(network.paint.weight.detach().clone())
         self.requires_grad_(False).eval()
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

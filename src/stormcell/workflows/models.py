@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stormcell.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from stormcell.learning.model_folder import ModelCard
@@ -79,11 +80,23 @@ def card_rows(card: ModelCard) -> tuple[tuple[str, str], ...]:
         ("architecture", f"{card.architecture} version {card.architecture_version}"),
         ("given", card.preprocessing),
         *((f"valid {name}", _range(value)) for name, value in valid.items()),
+        *_training_rows(card.training),
         *((f"score {name}", str(value)) for name, value in card.scores.items()),
         *((f"calibration {name}", f"{value:.4g}") for name, value in card.calibration.items()),
         *(("note", note) for note in card.notes),
         ("weights sha256", card.weights_sha256),
     )
+
+
+def _training_rows(training: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Put the single values into words; the recipe itself is long and stays in the card."""
+    recipe = training.get("recipe") or {}
+    facts = {"steps": (recipe.get("trainer") or {}).get("steps"), "seed": recipe.get("seed"), **training}
+    return [
+        (f"training {name}", f"{value:g}" if isinstance(value, float) else str(value))
+        for name, value in facts.items()
+        if isinstance(value, str | int | float)
+    ]
 
 
 def _range(value: Any) -> str:

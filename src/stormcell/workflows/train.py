@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -13,19 +13,18 @@ from stormcell.errors import InputError, OutputError
 from stormcell.settings import Settings
 from stormcell.workflows.movie_settings import MovieSettings
 from stormcell.workflows.options import build_settings
+from stormcell.workflows.train_frames import open_own_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stormcell.learning.annapalm_pairs import EventField
     from stormcell.learning.model_folder import ModelCard
-    from stormcell.learning.own_frames import OwnFrames
     from stormcell.learning.training_request import TrainingRequest
     from stormcell.workflows.opening import PathLike
-    from stormcell.workflows.train_tables import OwnTables
+    from stormcell.workflows.progress import Progress
 
 _YAML = (".yaml", ".yml")
-_MOVIES = (".tif", ".tiff", ".raw", ".npy", ".mat")
-_TABLES = (".csv", ".parquet", ".hdf5", ".h5", ".txt")
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,6 @@ class TrainingTask:
         Whether its own data are frames with a table of true positions, which are opened for it.
     takes_tables : bool
         Whether its own data are localization tables of whole acquisitions, which are opened and linked for it.
-    fine_tuning : str
-        "module:name" of trainer settings that stand in for the recipe's own when it starts from a model; empty keeps
-        the recipe's.
     """
 
     name: str
@@ -58,7 +54,6 @@ class TrainingTask:
     train: str
     takes_frames: bool = False
     takes_tables: bool = False
-    fine_tuning: str = ""
 
     def load(self) -> tuple[type[Settings], Callable[[TrainingRequest[Any]], ModelCard]]:
         """Import the recipe's settings and the function that trains.
@@ -70,25 +65,6 @@ class TrainingTask:
         """
         recipe, function = (self._find(place) for place in (self.recipe, self.train))
         return recipe, function
-
-    def trainer(self, *, fine_tunes: bool) -> Settings | None:
-        """Look up the trainer settings that hold where the user says nothing.
-
-        Parameters
-        ----------
-        fine_tunes : bool
-            Whether it starts from a model.
-
-        Returns
-        -------
-        Settings or None
-            None where the task has none.
-        """
-        if fine_tunes and self.fine_tuning:
-            found = self._find(self.fine_tuning)
-        else:
-            found = self._find(self.recipe).model_fields["trainer"].default
-        return found if isinstance(found, Settings) else None
 
     @staticmethod
     def _find(place: str) -> Any:
@@ -117,7 +93,6 @@ _ALL = (
         "stormcell.learning.annapalm_training:DensifyTrainingSettings",
         "stormcell.learning.annapalm_task:train_annapalm_model",
         takes_tables=True,
-        fine_tuning="stormcell.learning.annapalm_training:FINE_TUNING",
     ),
 )
 
@@ -129,8 +104,8 @@ class TrainVerbSettings(MovieSettings):
     """How a network is trained; camera and pixel size are those of the movie after `--like`, or of the own frames."""
 
     steps: Annotated[int, Field(ge=1)] | None = None
-    """Optimizer steps in all; the recipe's own number without it. The last quarter lowers the learning rate (annapalm
-    from a model: the last half)."""
+    """Optimizer steps in all; the recipe's own number without it. The last quarter lowers the learning rate
+    (deepstorm: it falls where the validation loss does not, whatever the number)."""
 
     name: str | None = None
     """Name of the model in its card; without it the name of the folder."""
@@ -141,15 +116,11 @@ class TrainVerbSettings(MovieSettings):
     seed: Annotated[int, Field(ge=0)] | None = None
     """Seed of weights and data; the recipe's own without it."""
 
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the network is trained; auto takes the fastest."""
+
     structure: str = "unknown"
     """What the own tables show (annapalm): microtubules, nuclear_pores, mitochondria, actin, or unknown."""
-
-    widefield_pixel_size_nm: Annotated[float, Field(gt=0, le=100_000)] | None = None
-    """Pixel of the wide-field images of own tables (annapalm) [nm], where their files do not say."""
-
-    register_widefield: bool = True
-    """Find and undo the displacement of the wide-field images of own tables (annapalm); without it they are taken as
-    aligned."""
 
 
 def train(
@@ -163,6 +134,7 @@ def train(
     start: PathLike | None = None,
     config: PathLike | None = None,
     overwrite: bool = False,
+    progress: Progress | None = None,
     **options: Any,
 ) -> ModelCard:
     """Train a network and write it as a model folder.
@@ -187,6 +159,8 @@ def train(
         YAML with fields of the task's recipe.
     overwrite : bool
         Whether an existing model may be replaced.
+    progress : callable, optional
+        Called as progress(steps done, steps in all); one with a method `stage(name)` is told what begins.
     **options : object
         Fields of the settings by name.
 
@@ -205,54 +179,49 @@ def train(
         msg = f"expected one of {', '.join(TASKS)} to train, got {task}"
         raise InputError(msg)
     require_trainer()
-    _, function = TASKS[task].load()
+    recipe_class, function = TASKS[task].load()
+    from stormcell.io.hashing import hash_input
+    from stormcell.learning.devices import resolve_device
     from stormcell.learning.training_request import TrainingRequest
+    from stormcell.learning.training_run import training_run
 
+    device = wanted.device if wanted.device == "auto" else resolve_device(wanted.device)
     folder = _prepare(Path(output), overwrite=overwrite, resume=wanted.resume)
     acquisition, movie, camera = _conditions(like, wanted)
-    tables = _own_tables(TASKS[task], data, widefield, wanted)
     request = TrainingRequest(
         folder=folder,
         name=wanted.name or folder.resolve().name,
-        recipe=_recipe(TASKS[task], config, wanted, fine_tunes=start is not None),
+        recipe=_recipe(recipe_class, config, wanted),
         like=acquisition,
+        like_file=None if like is None else hash_input(like),
         movie=movie,
         camera=camera,
         data=None if data is None else Path(data),
         own=None if data is None or not TASKS[task].takes_frames else open_own_frames(Path(data), wanted),
-        fields=() if tables is None else tables.fields,
-        checks=() if tables is None else tables.checks,
+        fields=_own_fields(TASKS[task], data, widefield, wanted),
         start=None if start is None else str(start),
         resume=wanted.resume,
     )
-    return function(request)
+    with training_run(device, progress):
+        return function(request)
 
 
-def _own_tables(
+def _own_fields(
     task: TrainingTask, data: PathLike | None, widefield: PathLike | None, wanted: TrainVerbSettings
-) -> OwnTables | None:
+) -> tuple[EventField, ...]:
     """Open own tables, for a task that takes them."""
     if not task.takes_tables or data is None:
-        told = (widefield, wanted.widefield_pixel_size_nm, wanted.register_widefield, wanted.structure)
-        if told != (None, None, True, "unknown"):
+        if widefield is not None or wanted.structure != "unknown":
             msg = (
-                "--widefield, its options and --structure belong to tables (train annapalm --data DIR), got them for "
-                f"{task.name} without any; leave them out"
+                f"--widefield and --structure belong to tables (train annapalm --data DIR), got them for {task.name} "
+                "without any; leave them out"
             )
             raise InputError(msg)
-        return None
-    from stormcell.workflows.train_tables import TablesRequest, own_tables
+        return ()
+    from stormcell.workflows.train_tables import TablesRequest, own_fields
 
-    return own_tables(
-        TablesRequest(
-            Path(data),
-            None if widefield is None else Path(widefield),
-            wanted.structure,
-            wanted.pixel_size_nm,
-            wanted.widefield_pixel_size_nm,
-            wanted.register_widefield,
-        )
-    )
+    wide = None if widefield is None else Path(widefield)
+    return own_fields(TablesRequest(Path(data), wide, wanted.structure, wanted.pixel_size_nm))
 
 
 def require_trainer() -> None:
@@ -274,7 +243,11 @@ def _prepare(folder: Path, *, overwrite: bool, resume: bool) -> Path:
     from stormcell.io.writing import make_folder
     from stormcell.learning.model_folder import CARD_FILE
     from stormcell.learning.training_request import CURVES_FOLDER
+    from stormcell.learning.training_run import is_first_process
 
+    if not is_first_process():
+        # started by the first one for another device, which has begun to write meanwhile
+        return folder
     if (folder / CARD_FILE).exists() and not (overwrite or resume):
         msg = f"{folder} already holds a model; pass --overwrite to replace it, --resume to go on, or another folder"
         raise OutputError(msg)
@@ -285,7 +258,7 @@ def _prepare(folder: Path, *, overwrite: bool, resume: bool) -> Path:
     return folder
 
 
-def _recipe(task: TrainingTask, config: PathLike | None, wanted: TrainVerbSettings, *, fine_tunes: bool) -> Any:
+def _recipe(recipe_class: type[Settings], config: PathLike | None, wanted: TrainVerbSettings) -> Any:
     values: dict[str, Any] = {}
     if config is not None:
         from stormcell.io.documents import read_yaml
@@ -297,26 +270,22 @@ def _recipe(task: TrainingTask, config: PathLike | None, wanted: TrainVerbSettin
         values = content
     if wanted.seed is not None:
         values["seed"] = wanted.seed
-    is_gentle = fine_tunes and bool(task.fine_tuning)
-    if is_gentle or wanted.steps is not None:
-        default = task.trainer(fine_tunes=fine_tunes)
-        trainer = ({} if default is None else default.model_dump()) | dict(values.get("trainer") or {})
-        values["trainer"] = trainer | _schedule(wanted.steps, trainer, 2 if is_gentle else 4)
-    return task.load()[0].create(**values)
-
-
-def _schedule(steps: int | None, trainer: dict[str, Any], decay_divisor: int) -> dict[str, Any]:
-    """Fit the schedule to a number of steps."""
-    if steps is None:
-        return {}
-    return {
-        "steps": steps,
-        # The average must forget where it began, also in a short training.
-        "ema_decay": min(float(trainer.get("ema_decay", 0.999)), max(0.5, 1 - 8 / steps)),
-        "decay_steps": steps // decay_divisor,
-        "warmup_steps": min(200, steps // 20),
-        "validation_every": max(1, min(1000, steps // 10)),
-    }
+    if wanted.steps is not None:
+        default = recipe_class.model_fields["trainer"].default
+        trainer = (default.model_dump() if isinstance(default, Settings) else {}) | dict(values.get("trainer") or {})
+        every = int(trainer.get("validation_every", 1000))
+        trainer |= {
+            "steps": wanted.steps,
+            # The average must forget where it began, also in a short training.
+            "ema_decay": min(float(trainer.get("ema_decay", 0.999)), max(0.5, 1 - 8 / wanted.steps)),
+            # what the recipe has switched off stays off
+            "decay_steps": wanted.steps // 4 if trainer.get("decay_steps", 1) else 0,
+            "warmup_steps": min(200, wanted.steps // 20) if trainer.get("warmup_steps", 1) else 0,
+            # a schedule may go by the validations, so their distance is the recipe's wherever it fits
+            "validation_every": every if every <= wanted.steps else max(1, wanted.steps // 10),
+        }
+        values["trainer"] = trainer
+    return recipe_class.create(**values)
 
 
 def _conditions(like: PathLike | None, wanted: TrainVerbSettings) -> tuple[Any, Any, Any]:
@@ -340,46 +309,3 @@ def _conditions(like: PathLike | None, wanted: TrainVerbSettings) -> tuple[Any, 
     context = resolve_movie(stack, wanted)
     estimate = estimate_acquisition(stack, context.camera, context.camera_pixel_size_nm)
     return estimate.settings(), stack, context.camera
-
-
-def open_own_frames(folder: Path, settings: MovieSettings) -> OwnFrames:
-    """Open a folder with one movie and one table of the true positions of its emitters.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-    settings : MovieSettings
-        Pixel size and camera of the movie, where its file does not say.
-
-    Returns
-    -------
-    OwnFrames
-        Both, checked to belong together.
-
-    Raises
-    ------
-    InputError
-        There is not one of each.
-    """
-    from stormcell.learning.own_frames import OwnFrames
-    from stormcell.workflows.camera import resolve_movie
-    from stormcell.workflows.opening import open_stack, open_table
-
-    if not folder.is_dir():
-        msg = f"expected a folder with a movie and a table of true positions, got {folder}"
-        raise InputError(msg)
-    movie, table = (_only(folder, endings, what) for endings, what in ((_MOVIES, "movie"), (_TABLES, "table")))
-    stack = open_stack(movie, settings)
-    context = resolve_movie(stack, settings)
-    size = context.camera_pixel_size_nm
-    return OwnFrames(stack, context.camera, size, open_table(table, size))
-
-
-def _only(folder: Path, endings: tuple[str, ...], what: str) -> Path:
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in endings)
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        msg = f"expected one {what} ({', '.join(endings)}) in {folder}, got {names}; keep one of each in it"
-        raise InputError(msg)
-    return found[0]
