@@ -18,11 +18,11 @@ from stormcell.workflows.train_frames import open_own_frames
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stormcell.learning.annapalm_pairs import EventField
     from stormcell.learning.model_folder import ModelCard
     from stormcell.learning.training_request import TrainingRequest
     from stormcell.workflows.opening import PathLike
     from stormcell.workflows.progress import Progress
+    from stormcell.workflows.train_tables import OwnTables
 
 _YAML = (".yaml", ".yml")
 
@@ -46,6 +46,9 @@ class TrainingTask:
         Whether its own data are frames with a table of true positions, which are opened for it.
     takes_tables : bool
         Whether its own data are localization tables of whole acquisitions, which are opened and linked for it.
+    fine_tuning : str
+        "module:name" of trainer settings that stand in for the recipe's own when it starts from a model; empty keeps
+        the recipe's.
     """
 
     name: str
@@ -54,6 +57,7 @@ class TrainingTask:
     train: str
     takes_frames: bool = False
     takes_tables: bool = False
+    fine_tuning: str = ""
 
     def load(self) -> tuple[type[Settings], Callable[[TrainingRequest[Any]], ModelCard]]:
         """Import the recipe's settings and the function that trains.
@@ -65,6 +69,25 @@ class TrainingTask:
         """
         recipe, function = (self._find(place) for place in (self.recipe, self.train))
         return recipe, function
+
+    def trainer(self, *, fine_tunes: bool) -> Settings | None:
+        """Look up the trainer settings that hold where the user says nothing.
+
+        Parameters
+        ----------
+        fine_tunes : bool
+            Whether it starts from a model.
+
+        Returns
+        -------
+        Settings or None
+            None where the task has none.
+        """
+        if fine_tunes and self.fine_tuning:
+            found = self._find(self.fine_tuning)
+        else:
+            found = self._find(self.recipe).model_fields["trainer"].default
+        return found if isinstance(found, Settings) else None
 
     @staticmethod
     def _find(place: str) -> Any:
@@ -93,6 +116,7 @@ _ALL = (
         "stormcell.learning.annapalm_training:DensifyTrainingSettings",
         "stormcell.learning.annapalm_task:train_annapalm_model",
         takes_tables=True,
+        fine_tuning="stormcell.learning.annapalm_training:FINE_TUNING",
     ),
 )
 
@@ -104,8 +128,8 @@ class TrainVerbSettings(MovieSettings):
     """How a network is trained; camera and pixel size are those of the movie after `--like`, or of the own frames."""
 
     steps: Annotated[int, Field(ge=1)] | None = None
-    """Optimizer steps in all; the recipe's own number without it. The last quarter lowers the learning rate
-    (deepstorm: it falls where the validation loss does not, whatever the number)."""
+    """Optimizer steps in all; the recipe's own number without it. The last quarter lowers the learning rate (annapalm
+    from a model: the last half; deepstorm: it falls where the validation loss does not, whatever the number)."""
 
     name: str | None = None
     """Name of the model in its card; without it the name of the folder."""
@@ -121,6 +145,13 @@ class TrainVerbSettings(MovieSettings):
 
     structure: str = "unknown"
     """What the own tables show (annapalm): microtubules, nuclear_pores, mitochondria, actin, or unknown."""
+
+    widefield_pixel_size_nm: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    """Pixel of the wide-field images of own tables (annapalm) [nm], where their files do not say."""
+
+    register_widefield: bool = True
+    """Find and undo the displacement of the wide-field images of own tables (annapalm); without it they are taken as
+    aligned."""
 
 
 def train(
@@ -179,26 +210,29 @@ def train(
         msg = f"expected one of {', '.join(TASKS)} to train, got {task}"
         raise InputError(msg)
     require_trainer()
-    recipe_class, function = TASKS[task].load()
+    _, function = TASKS[task].load()
     from stormcell.io.hashing import hash_input
     from stormcell.learning.devices import resolve_device
     from stormcell.learning.training_request import TrainingRequest
     from stormcell.learning.training_run import training_run
 
     device = wanted.device if wanted.device == "auto" else resolve_device(wanted.device)
+
     folder = _prepare(Path(output), overwrite=overwrite, resume=wanted.resume)
     acquisition, movie, camera = _conditions(like, wanted)
+    tables = _own_tables(TASKS[task], data, widefield, wanted)
     request = TrainingRequest(
         folder=folder,
         name=wanted.name or folder.resolve().name,
-        recipe=_recipe(recipe_class, config, wanted),
+        recipe=_recipe(TASKS[task], config, wanted, fine_tunes=start is not None),
         like=acquisition,
         like_file=None if like is None else hash_input(like),
         movie=movie,
         camera=camera,
         data=None if data is None else Path(data),
         own=None if data is None or not TASKS[task].takes_frames else open_own_frames(Path(data), wanted),
-        fields=_own_fields(TASKS[task], data, widefield, wanted),
+        fields=() if tables is None else tables.fields,
+        checks=() if tables is None else tables.checks,
         start=None if start is None else str(start),
         resume=wanted.resume,
     )
@@ -206,22 +240,31 @@ def train(
         return function(request)
 
 
-def _own_fields(
+def _own_tables(
     task: TrainingTask, data: PathLike | None, widefield: PathLike | None, wanted: TrainVerbSettings
-) -> tuple[EventField, ...]:
+) -> OwnTables | None:
     """Open own tables, for a task that takes them."""
     if not task.takes_tables or data is None:
-        if widefield is not None or wanted.structure != "unknown":
+        told = (widefield, wanted.widefield_pixel_size_nm, wanted.register_widefield, wanted.structure)
+        if told != (None, None, True, "unknown"):
             msg = (
-                f"--widefield and --structure belong to tables (train annapalm --data DIR), got them for {task.name} "
-                "without any; leave them out"
+                "--widefield, its options and --structure belong to tables (train annapalm --data DIR), got them for "
+                f"{task.name} without any; leave them out"
             )
             raise InputError(msg)
-        return ()
-    from stormcell.workflows.train_tables import TablesRequest, own_fields
+        return None
+    from stormcell.workflows.train_tables import TablesRequest, own_tables
 
-    wide = None if widefield is None else Path(widefield)
-    return own_fields(TablesRequest(Path(data), wide, wanted.structure, wanted.pixel_size_nm))
+    return own_tables(
+        TablesRequest(
+            Path(data),
+            None if widefield is None else Path(widefield),
+            wanted.structure,
+            wanted.pixel_size_nm,
+            wanted.widefield_pixel_size_nm,
+            wanted.register_widefield,
+        )
+    )
 
 
 def require_trainer() -> None:
@@ -258,7 +301,7 @@ def _prepare(folder: Path, *, overwrite: bool, resume: bool) -> Path:
     return folder
 
 
-def _recipe(recipe_class: type[Settings], config: PathLike | None, wanted: TrainVerbSettings) -> Any:
+def _recipe(task: TrainingTask, config: PathLike | None, wanted: TrainVerbSettings, *, fine_tunes: bool) -> Any:
     values: dict[str, Any] = {}
     if config is not None:
         from stormcell.io.documents import read_yaml
@@ -270,22 +313,28 @@ def _recipe(recipe_class: type[Settings], config: PathLike | None, wanted: Train
         values = content
     if wanted.seed is not None:
         values["seed"] = wanted.seed
-    if wanted.steps is not None:
-        default = recipe_class.model_fields["trainer"].default
-        trainer = (default.model_dump() if isinstance(default, Settings) else {}) | dict(values.get("trainer") or {})
-        every = int(trainer.get("validation_every", 1000))
-        trainer |= {
-            "steps": wanted.steps,
-            # The average must forget where it began, also in a short training.
-            "ema_decay": min(float(trainer.get("ema_decay", 0.999)), max(0.5, 1 - 8 / wanted.steps)),
-            # what the recipe has switched off stays off
-            "decay_steps": wanted.steps // 4 if trainer.get("decay_steps", 1) else 0,
-            "warmup_steps": min(200, wanted.steps // 20) if trainer.get("warmup_steps", 1) else 0,
-            # a schedule may go by the validations, so their distance is the recipe's wherever it fits
-            "validation_every": every if every <= wanted.steps else max(1, wanted.steps // 10),
-        }
-        values["trainer"] = trainer
-    return recipe_class.create(**values)
+    is_gentle = fine_tunes and bool(task.fine_tuning)
+    if is_gentle or wanted.steps is not None:
+        default = task.trainer(fine_tunes=fine_tunes)
+        trainer = ({} if default is None else default.model_dump()) | dict(values.get("trainer") or {})
+        values["trainer"] = trainer | _schedule(wanted.steps, trainer, 2 if is_gentle else 4)
+    return task.load()[0].create(**values)
+
+
+def _schedule(steps: int | None, trainer: dict[str, Any], decay_divisor: int) -> dict[str, Any]:
+    """Fit the schedule to a number of steps; what the recipe has switched off stays off."""
+    if steps is None:
+        return {}
+    every = int(trainer.get("validation_every", 1000))
+    return {
+        "steps": steps,
+        # The average must forget where it began, also in a short training.
+        "ema_decay": min(float(trainer.get("ema_decay", 0.999)), max(0.5, 1 - 8 / steps)),
+        "decay_steps": steps // decay_divisor if trainer.get("decay_steps", 1) else 0,
+        "warmup_steps": min(200, steps // 20) if trainer.get("warmup_steps", 1) else 0,
+        # a schedule may go by the validations, so their distance is the recipe's wherever it fits
+        "validation_every": every if every <= steps else max(1, steps // 10),
+    }
 
 
 def _conditions(like: PathLike | None, wanted: TrainVerbSettings) -> tuple[Any, Any, Any]:
