@@ -74,3 +74,18 @@ def test_the_truth_with_little_spread_covers_what_it_should(one):
     assert 0.88 < coverage(known, one, share, rng) < 0.99
     sure_of_too_little = DensifyResult(rate / 5, known.dispersion)
     assert coverage(sure_of_too_little, one, share, rng) < 0.7
+
+
+def test_a_card_of_simulation_is_scored_on_ten_fields_of_every_structure(monkeypatch):
+    from stormcell.learning import annapalm_task
+
+    asked = []
+
+    def noted(model, structures, shares, n_fields, seed):
+        asked.append((set(structures), n_fields))
+        return {"actin": {}}
+
+    monkeypatch.setattr(annapalm_task, "try_model", noted)
+    scores = annapalm_task.simulated_scores(None, 41)
+    assert asked == [({"microtubules", "nuclear_pores", "mitochondria", "actin"}, FEWEST_FIELDS)]
+    assert scores["measured"].startswith("10 simulated fields of each structure, seed 41")

@@ -18,6 +18,8 @@ from stormcell.errors import DataQualityWarning, InputError
 from stormcell.io.documents import write_yaml
 from stormcell.io.tables import write_table
 from stormcell.learning.annapalm_training import DensifyTrainingSettings, MaskedData
+from stormcell.networks.annapalm import SR_PIXEL_SIZE_NM
+from stormcell.workflows.densify_input import NETWORK_PIXEL_SIZE_NM
 from stormcell.workflows.train import TASKS, TrainVerbSettings
 from stormcell.workflows.train_tables import TablesRequest, own_tables
 from stormcell.workflows.write import write
@@ -267,6 +269,10 @@ def test_drift_is_told(tmp_path) -> None:
     write_table(ring(0, n=6000, drift_nm=150.0), tmp_path / "moving.csv")
     with pytest.warns(DataQualityWarning, match=r"moving\.csv drifts by 1\d\d nm"):
         own_tables(TablesRequest(tmp_path))
+
+
+def test_tables_are_counted_on_the_pixels_of_the_network() -> None:
+    assert NETWORK_PIXEL_SIZE_NM == SR_PIXEL_SIZE_NM
 
 
 def test_options_of_tables_belong_to_tables(tables: Path, tmp_path) -> None:
