@@ -116,6 +116,24 @@ def test_the_command_line_writes_classes_and_what_else_is_asked_for(model: str, 
     assert drawn[classes == 1].sum() / drawn[classes > 0].sum() == pytest.approx(shares["measured_share"], abs=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore::stormcell.errors.StormcellWarning")
+def test_the_exit_status_tells_whether_anything_was_done(model: str, plate: Path, capfd) -> None:
+    from stormcell.cli.main import main
+
+    call = ["densify", str(plate / "tables"), "-o", str(plate / "out"), "--model", model, "--no-classify"]
+    call += ["--widefield", str(plate / "wide"), "--overwrite"]
+    assert main([*call, "--max-shift-nm", "100"]) == 0
+    assert "Densified 1 of 2 tables" in capfd.readouterr().out
+    np.save(plate / "wide" / "a.npy", np.ones((20, 20), np.float32))  # goes before a_wf, and does not tell its pixels
+    assert main(call) == 2
+    said = capfd.readouterr().err.strip()
+    assert "none of the 2 tables" in said
+    assert "a.parquet: the pixel size of" in said
+    assert len(said.splitlines()) == 1
+    told = json.loads((plate / "out" / "verdicts.json").read_text(encoding="utf-8"))["fields"]
+    assert all(one["refused"] for one in told)
+
+
 def test_refusals_come_before_any_work(model: str, plate: Path) -> None:
     tables = plate / "tables"
     with pytest.raises(InputError, match="of which none is one"):

@@ -21,7 +21,7 @@ from stormcell.workflows.densify_even import even_picture
 from stormcell.workflows.densify_held_out import HeldOut
 from stormcell.workflows.densify_input import DensifyInput, input_of_events
 from stormcell.workflows.densify_judgement import Judgement
-from stormcell.workflows.densify_verdict import verdict
+from stormcell.workflows.densify_verdict import verdict, with_dimmed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -208,6 +208,7 @@ def test_suppress_dims_what_is_contradicted_and_says_so(model: str, monkeypatch,
     assert any("dimmed" in sentence for sentence in dimmed.verdict.sentences)
     assert any("dimmed" in note for note in dimmed.provenance.notes)
     assert "dimmed_share" not in kept.verdict.numbers
+    assert "dimmed nothing" in with_dimmed(kept.verdict, kept.image, kept.image).sentences[-1]
     assert np.array_equal(dimmed.lower.pixels, kept.lower.pixels)
 
 

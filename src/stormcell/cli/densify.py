@@ -65,6 +65,7 @@ def act(call: Call) -> Answer:
 
 
 def _folder(call: Call, source: Path) -> Answer:
+    from stormcell.errors import InputError
     from stormcell.workflows.densify_folder import VERDICTS_FILE, densify_folder
 
     output = call.output or default_output(source, "densify")
@@ -77,9 +78,15 @@ def _folder(call: Call, source: Path) -> Answer:
         progress=call.progress,
         **call.network_options(),
     )
+    refused = sum(one.verdict is None for one in found)
+    if refused == len(found):
+        msg = (
+            f"none of the {refused} tables in {source} could be densified; {found[0].name}: {found[0].refusal} "
+            f"({output / VERDICTS_FILE} tells of all)"
+        )
+        raise InputError(msg)
     outputs = (*(path for one in found for path in one.outputs), output / VERDICTS_FILE)
     rows = tuple((one.name, one.verdict.level if one.verdict else f"refused: {one.refusal}") for one in found)
-    refused = sum(one.verdict is None for one in found)
     sentence = f"Densified {len(found) - refused} of {len(found)} tables into {output}."
     return Answer((sentence,), rows, {"fields": found}, outputs)
 

@@ -126,6 +126,8 @@ def dimmed_sentence(share: float) -> str:
     str
         One sentence.
     """
+    if share <= 0:
+        return "Nothing that is drawn is contradicted: --suppress dimmed nothing."
     return (
         f"Structure that is contradicted was dimmed (--suppress): {share:.1%} of the intensity was taken out; all "
         "other maps and numbers are those of the picture before."
