@@ -21,7 +21,7 @@ def squared(network, batch):
     return {"loss": (network(batch) - 2).square().mean()}
 
 
-def run(folder, *, validated=lambda index: numbers(100 + index), callbacks=(), **options):
+def run(folder, *, validated=lambda index: numbers(100 + index), callbacks=(), changes=None, **options):
     torch.manual_seed(1)
     network = torch.nn.Linear(3, 1)
     seen = []
@@ -30,7 +30,8 @@ def run(folder, *, validated=lambda index: numbers(100 + index), callbacks=(), *
         seen.append(index)
         return numbers(index)
 
-    settings = TrainerSettings(steps=STEPS, warmup_steps=1, decay_steps=2, ema_decay=0.9, validation_every=2)
+    schedule = {"steps": STEPS, "warmup_steps": 1, "decay_steps": 2, "ema_decay": 0.9, "validation_every": 2}
+    settings = TrainerSettings(**schedule, **(changes or {}))
     task = Task(network, squared, training_batch, validated, settings)
     train(task, settings, folder, n_validation_batches=2, callbacks=callbacks, **options)
     return network, seen
@@ -49,6 +50,20 @@ def test_a_training_killed_while_scoring_resumes_with_its_averaged_weights(tmp_p
     assert same(kept, again.state_dict())
     trained = read_checkpoint(tmp_path / LAST_CHECKPOINT)["current_model_state"]
     assert not same(kept, {name.removeprefix("network."): value for name, value in trained.items()})
+
+
+def test_a_training_that_ran_out_of_patience_is_not_taken_up_again(tmp_path):
+    count = iter(range(100))
+
+    def worse(index):
+        return numbers(index) * 10.0 ** next(count)
+
+    whole, seen = run(tmp_path, validated=worse, changes={"patience": 1})
+    assert seen == [0, 1, 2, 3]
+    kept = copy.deepcopy(whole.state_dict())
+    again, seen = run(tmp_path, validated=worse, changes={"patience": 1}, resume=True)
+    assert seen == []
+    assert same(kept, again.state_dict())
 
 
 def test_a_resumed_training_keeps_its_log_up_to_the_checkpoint(tmp_path):

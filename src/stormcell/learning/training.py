@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LAST_CHECKPOINT", "Task", "TrainerSettings", "batch_index", "learning_rate_factor", "train"]
 
+_STOPPED = "stopped_early"
 _ACCELERATORS = {"auto": "auto", "cpu": "cpu", "cuda": "gpu", "mps": "mps"}
 
 
@@ -235,12 +236,15 @@ class _AveragedCheckpoints(EMAWeightAveraging):
     ) -> None:
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
         self._spending.save(checkpoint, pl_module.device)
+        checkpoint[_STOPPED] = trainer.should_stop
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         super().on_load_checkpoint(trainer, pl_module, checkpoint)
         self._spending.load(checkpoint)
+        # patience that has run out does not come back
+        trainer.should_stop = bool(checkpoint.get(_STOPPED, False))
 
     def _save(self, trainer: L.Trainer) -> None:
         unfinished = self._path.with_suffix(".part")
