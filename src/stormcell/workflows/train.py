@@ -217,7 +217,6 @@ def train(
     from stormcell.learning.training_run import training_run
 
     device = wanted.device if wanted.device == "auto" else resolve_device(wanted.device)
-
     folder = _prepare(Path(output), overwrite=overwrite, resume=wanted.resume)
     acquisition, movie, camera = _conditions(like, wanted)
     tables = _own_tables(TASKS[task], data, widefield, wanted)
