@@ -12,12 +12,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINED := -c constraints.txt
 
-.PHONY: help demo test lint types contracts bench train-dense train-annapalm docs clean
+.PHONY: help demo test lint types contracts bench train-dense train-deepstorm train-annapalm docs clean
 
 help:
 	@echo "make demo   install, then localize a simulated dense movie and write demo/report.html"
 	@echo "make test   install, then lint, type-check, import contracts and all tests"
-	@echo "make lint | types | contracts | bench | train-dense | train-annapalm | docs | clean"
+	@echo "make lint | types | contracts | bench | train-dense | train-deepstorm | train-annapalm | docs | clean"
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -52,6 +52,11 @@ train-dense: $(VENV)/.core
 	$(BIN)/stormcell train dense --config $(RECIPES)/dense-first.yaml -o $(TRAIN_DIR)/first
 	$(BIN)/stormcell train dense --from $(TRAIN_DIR)/first --config $(RECIPES)/dense-second.yaml -o $(TRAIN_DIR)/second
 	$(BIN)/stormcell train dense --from $(TRAIN_DIR)/second --config $(RECIPES)/dense.yaml -o $(TRAIN_DIR)/dense
+
+train-deepstorm: $(VENV)/.core
+	$(BIN)/stormcell train deepstorm --config $(RECIPES)/deepstorm-first.yaml -o $(TRAIN_DIR)/deepstorm-first
+	$(BIN)/stormcell train deepstorm --from $(TRAIN_DIR)/deepstorm-first --config $(RECIPES)/deepstorm-last.yaml \
+	  -o $(TRAIN_DIR)/deepstorm-2018
 
 train-annapalm: $(VENV)/.core
 	$(BIN)/stormcell train annapalm --config $(RECIPES)/annapalm-first.yaml -o $(TRAIN_DIR)/annapalm-first
