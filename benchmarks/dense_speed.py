@@ -30,7 +30,7 @@ from stormcell.io.movies import open_movie
 from stormcell.io.tables import write_table
 from stormcell.learning.deepstorm_frames import Normalisation, enlarge
 from stormcell.learning.deepstorm_localizing import DeepStormSettings, localize_deepstorm
-from stormcell.learning.deepstorm_model import DeepStormModel
+from stormcell.learning.deepstorm_model import DeepStormModel, draft_card
 from stormcell.learning.dense_localizing import DenseLocalizationSettings, localize_dense
 from stormcell.networks.deepstorm import DeepStormNet
 
@@ -87,7 +87,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     network = load_any(arguments.model)
     torch.manual_seed(0)
-    published = DeepStormModel(None, DeepStormNet().eval(), Normalisation(0.2, 0.2))  # type: ignore[arg-type]
+    published = DeepStormModel(draft_card(), DeepStormNet().eval(), Normalisation(0.2, 0.2))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "movie.tif"
         movie = make_movie(make_test_psf("mild 0.98"), Scene(1.0, n_frames=arguments.frames))

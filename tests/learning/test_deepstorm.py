@@ -20,8 +20,8 @@ from stormcell.learning.deepstorm_frames import (
     project,
 )
 from stormcell.learning.deepstorm_localizing import DeepStormSettings, localize_deepstorm
-from stormcell.learning.deepstorm_model import DeepStormModel
-from stormcell.learning.deepstorm_task import like_conditions, list_score
+from stormcell.learning.deepstorm_model import DeepStormModel, draft_card
+from stormcell.learning.deepstorm_task import choose_threshold, like_conditions, list_scorer
 from stormcell.learning.deepstorm_training import (
     DeepStormBatch,
     DeepStormData,
@@ -98,10 +98,10 @@ def test_a_movie_tells_photons_and_the_recipe_is_in_electrons():
 def test_the_score_followed_in_training_is_the_jaccard_index_of_held_out_frames(monkeypatch):
     settings = recipe(background_e=(1.0, 1.0), is_emccd=False)
     labelled = simulate_labelled(settings)
-    score = list_score(settings, DeepStormData(labelled, settings).normalisation)
+    score = list_scorer(settings, DeepStormData(labelled, settings).normalisation)
     torch.manual_seed(0)
     untrained = DeepStormNet().eval()
-    assert 0 <= score(untrained) < 0.3
+    assert 0 <= score(untrained, 0.1).jaccard < 0.3
 
     shown = []
 
@@ -115,10 +115,18 @@ def test_the_score_followed_in_training_is_the_jaccard_index_of_held_out_frames(
         return localize
 
     monkeypatch.setattr(deepstorm_task, "localize_deepstorm", listing(1))
-    assert score(untrained) == 1.0
+    assert score(untrained, 0.1).jaccard == 1.0
     monkeypatch.setattr(deepstorm_task, "localize_deepstorm", listing(2))
-    assert score(untrained) == pytest.approx(0.5, abs=0.1)
+    assert score(untrained, 0.1).jaccard == pytest.approx(0.5, abs=0.1)
     assert not any(np.array_equal(frame, labelled.frames[0]) for frame in shown[0])
+
+
+@pytest.mark.parametrize(("best", "chosen"), [(0.03, 0.03), (0.17, 0.17), (None, 0.1)])
+def test_the_threshold_is_the_one_of_the_best_efficiency(best, chosen):
+    def score(network, threshold):
+        return SimpleNamespace(efficiency=float("nan") if best is None else 50 - 100 * abs(threshold - best))
+
+    assert choose_threshold(torch.nn.Identity(), score) == chosen
 
 
 def test_patches_hold_enough_emitters_and_training_never_sees_the_held_out_ones():

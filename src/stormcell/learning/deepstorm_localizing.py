@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from stormcell.data import FrameStack
     from stormcell.learning.deepstorm_model import DeepStormModel
 
+USUAL_THRESHOLD = 0.1
 TILE_PX = 96
 HALO_PX = 8
 _PIXELS_PER_PASS = 1 << 14
@@ -42,8 +43,9 @@ _IDEAL_CONFIDENCE = 0.5
 class DeepStormSettings(Settings):
     """How Deep-STORM is used."""
 
-    threshold: float = Field(0.1, gt=0, lt=1)
-    """Least height of a maximum in the list, in units of the target's gain; 0.1 is a fifth of an ideal emitter."""
+    threshold: float | None = Field(None, gt=0, lt=1)
+    """Least height of a maximum in the list, in units of the target's gain; 0.1 is a fifth of an ideal emitter. None
+    takes the model's own, which was chosen on held-out frames, or else 0.1."""
     device: str = "cpu"
     """cpu, cuda or mps."""
     precision: Precision = "auto"
@@ -101,6 +103,7 @@ def localize_deepstorm(
         Picture and list.
     """
     settings = settings or DeepStormSettings()
+    threshold = settings.threshold or model.card.calibration.get("threshold", USUAL_THRESHOLD)
     runner = _Painter(model, settings)
     height, width = stack.frame_shape
     total = np.zeros((UPSAMPLING * height, UPSAMPLING * width), np.float64)
@@ -111,7 +114,7 @@ def localize_deepstorm(
         n_constant += int((~has_contrast).sum())
         n_struck += struck
         normalised = model.normalisation.apply(images)
-        for index, listed in runner.paint(normalised, has_contrast, total, settings.threshold):
+        for index, listed in runner.paint(normalised, has_contrast, total, threshold):
             frame.append(np.full(len(listed), stack.first_frame + start + index, np.int64))
             rows.append(listed)
         if progress is not None:

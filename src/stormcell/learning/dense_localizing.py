@@ -17,7 +17,7 @@ from stormcell.learning.dense_rows import DenseRows, NetworkUnits, columns_of
 from stormcell.learning.measured_noise import MovieNoise, measure_noise
 from stormcell.learning.probability_image import ProbabilityImage
 from stormcell.learning.psf_fitting import fit_psf
-from stormcell.learning.still_light import CHUNK_FRAMES, StillLight, gaussian_square_share
+from stormcell.learning.still_light import CHUNK_FRAMES, FEWEST_FRAMES, StillLight, gaussian_square_share
 from stormcell.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _PIXELS_PER_BLOCK = 1 << 22
 _PIXELS_TO_DESCRIBE = 1 << 18
 _FEWEST_TO_JUDGE_PIXELS = 8
+_LARGE_FRAME_PX = 1 << 20
 _FAINTEST = 0.05
 
 
@@ -319,7 +320,8 @@ def _spread_order(n_frames: int) -> NDArray[np.int64]:
 
 def _frames_to_describe(stack: FrameStack) -> NDArray[Any]:
     """Frames spread over the movie, from which its PSF and its hot pixels are read."""
-    wanted = max(_FEWEST_TO_JUDGE_PIXELS, _frames_for(_PIXELS_TO_DESCRIBE, stack))
+    fewest = FEWEST_FRAMES if math.prod(stack.frame_shape) <= _LARGE_FRAME_PX else _FEWEST_TO_JUDGE_PIXELS
+    wanted = max(fewest, _frames_for(_PIXELS_TO_DESCRIBE, stack))
     chosen = np.unique(np.linspace(0, stack.n_frames - 1, min(stack.n_frames, wanted)).astype(int))
     return np.concatenate([stack.read(int(i), int(i) + 1) for i in chosen])
 

@@ -134,7 +134,7 @@ def promised_noise(stack: FrameStack, camera: Camera) -> MovieNoise:
 def _measure(stack: FrameStack, camera: Camera) -> _Found:
     sample = _without_struck(sample_frames(stack, _SAMPLE, camera))
     fluctuations = temporal_fluctuations(sample)
-    spectra = measure_spectra(fluctuations, sample)
+    spectra = measure_spectra(fluctuations, _without_hot(sample))
     spectrum = fit_spectrum(spectra)
     filters = choose_filters(spectrum)
     sums = measure_transfer(sample, fluctuations, filters)
@@ -147,7 +147,8 @@ def _measure(stack: FrameStack, camera: Camera) -> _Found:
     per_adu = float(np.mean(camera.gain_e_per_adu)) / camera.em_gain
     return _Found(
         floor_e2=float(spectrum.floor) * per_adu**2,
-        light_e=(_level(sample.tiles.mean(axis=1)) - float(np.mean(camera.offset_adu))) * per_adu,
+        # under the same taper as the floor: a bead in the middle weighs more in both
+        light_e=(float(spectra.level.mean()) - float(np.mean(camera.offset_adu))) * per_adu,
         slope=float(np.exp(estimate.value)) * per_adu,
         slope_error=float(estimate.error),
     )
@@ -165,11 +166,16 @@ def _without_struck(sample: FrameSample) -> FrameSample:
     return replace(sample, tiles=tiles[:, keep], block=sample.block[keep])
 
 
-def _level(means: NDArray[np.float32]) -> float:
-    """Mean grey value without hot pixels, whose light is not that of the scene."""
+def _without_hot(sample: FrameSample) -> FrameSample:
+    """Bring hot pixels to the level of those around them: their light is not that of the scene. A bead's is."""
+    means = sample.tiles.mean(axis=1)
+    ring = np.ones((1, 3, 3), np.bool_)
+    ring[0, 1, 1] = False
+    brightest = ndimage.maximum_filter(means, footprint=ring)
     around = ndimage.median_filter(means, size=(1, 3, 3))
     typical = float(np.median(np.abs(means - around))) * _PER_MEDIAN
-    return float(means[means - around <= _HOT_SIGMAS * typical + 0.3 * np.abs(around)].mean())
+    is_hot = means - brightest > _HOT_SIGMAS * typical + 0.3 * np.abs(brightest)
+    return replace(sample, tiles=sample.tiles - np.where(is_hot, means - around, 0)[:, None])
 
 
 def _split(found: _Found, promised_scale: float, read: float) -> tuple[float, float]:

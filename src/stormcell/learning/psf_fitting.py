@@ -11,7 +11,7 @@ could not be told apart.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,7 @@ from scipy.optimize import minimize
 from torch.nn import functional as F
 
 from stormcell.learning.dense_decoding import N_FIELDS, list_components
+from stormcell.learning.still_light import FEWEST_FRAMES, MOST_WITHIN_A_PIXEL
 from stormcell.networks.dense import DESCRIPTOR_WINDOW_PX, FAMILY_WINDOW_PX, DenseNet
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def fit_psf(
     variance = torch.from_numpy(np.ascontiguousarray(read_variance_e2[window]))
     fitted, z, log_factor = None, torch.zeros(len(network.root_axes)), 0.0
     for _ in range(N_ROUNDS):
-        scene = _find_emitters(network, cut, variance, None if fitted is None else fitted.descriptor)
+        scene = _blinking(_find_emitters(network, cut, variance, None if fitted is None else fitted.descriptor))
         if len(scene.frame) < FEWEST_EMITTERS:
             return None
         z, log_factor = _fit(scene, network, z, log_factor)
@@ -149,7 +150,7 @@ def _find_emitters(network: DenseNet, frames: Tensor, variance: Tensor, conditio
         background = (output.background_vst[:, :height, :width] / 2) ** 2 - 0.375 - variance
         backgrounds.append(background.clamp(min=0.0))
         n_found, n_frames = n_found + len(listed), start + len(block)
-        if n_found >= MOST_EMITTERS:
+        if n_found >= MOST_EMITTERS and n_frames >= FEWEST_FRAMES:
             break
     fields = torch.cat(rows)
     return _Scene(
@@ -164,6 +165,27 @@ def _find_emitters(network: DenseNet, frames: Tensor, variance: Tensor, conditio
         fields[:, 4],
         fields[:, 6].exp(),
     )
+
+
+def _blinking(scene: _Scene) -> _Scene:
+    """Leave out what is listed where more stands in every frame than can be lit at once: edges, large beads."""
+    height, width = scene.variance.shape
+    total = np.zeros((height, width))
+    place = [
+        np.clip(values.numpy().astype(int), 0, side - 1) for values, side in ((scene.y, height), (scene.x, width))
+    ]
+    np.add.at(total, tuple(place), 1.0)
+    near = 9 * ndimage.uniform_filter(total, 3, mode="constant") / len(scene.frames)
+    is_still = (near[tuple(place)] > MOST_WITHIN_A_PIXEL) & (len(scene.frames) >= FEWEST_FRAMES)
+    moving = torch.from_numpy(np.flatnonzero(~is_still))
+    # as many frames as hold enough of them
+    n_frames = len(scene.frames)
+    if len(moving) > MOST_EMITTERS:
+        n_frames = int(scene.frame[moving[MOST_EMITTERS - 1]]) + 1
+    moving = moving[scene.frame[moving] < n_frames]
+    scene = replace(scene, frames=scene.frames[:n_frames], background=scene.background[:n_frames])
+    listed = ("frame", "x", "y", "log_electrons", "sigma_x", "sigma_y", "sigma_log_electrons")
+    return replace(scene, **{name: getattr(scene, name)[moving] for name in listed})
 
 
 def _list(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 CHUNK_FRAMES = 64
 """Frames that are judged together."""
 
-_FEWEST_FRAMES = 16
+FEWEST_FRAMES = 16
+"""Fewer tell nothing of blinking."""
+MOST_WITHIN_A_PIXEL = 1.5
+"""Emitters listed in 3 x 3 px per frame, on average over the frames: 17 per um2 at 100 nm pixels."""
 _WINDOW_PX = 5
+_QUIET = 1.3
+_STANDING = 0.7
 _CAUGHT = 0.8
 _SURE_SIGMAS = 2.0
 _BLINKING_SHARE = 0.4
@@ -122,7 +127,7 @@ class StillLight:
             Their columns, without rows that do not blink.
         """
         pending, n_frames = self._pending, self._n_frames
-        if pending and n_frames >= _FEWEST_FRAMES:
+        if pending and n_frames >= FEWEST_FRAMES:
             still = self._still(pending)
             done = []
             for rows in pending:
@@ -161,7 +166,9 @@ class StillLight:
         count, squares = self._claimed(pending)
         # rows that come and go on their own; of what stands in every frame, a little must flicker all the same
         blinking = squares / n * np.maximum(1 - count / n, _LEAST_BLINKING) * self._square
-        still: NDArray[np.bool_] = most < _BLINKING_SHARE * blinking
+        # so many at once would flicker, and there is hardly more noise than that of light which stands
+        crowd = (count / n > _STANDING) & (seen < _QUIET * factor * promised)
+        still: NDArray[np.bool_] = (most < _BLINKING_SHARE * blinking) | crowd
         return still
 
     def _claimed(self, pending: list[Pending]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
