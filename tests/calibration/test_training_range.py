@@ -53,6 +53,18 @@ def test_what_was_not_found_keeps_its_range() -> None:
     assert made.psfs.sigma_px == RandomBankSettings().sigma_px
 
 
+def test_a_crowded_movie_tells_width_background_and_camera_alone() -> None:
+    made, sparse = training_range(FOUND.replace(density_per_um2=4.0)), training_range(FOUND)
+    base, family = TrainingFrameSettings(), RandomBankSettings()
+    for name in ("photons_e", "photon_spread", "density_per_um2"):
+        assert getattr(made.frames, name) == getattr(base, name) != getattr(sparse.frames, name), name
+    for name in ("ellipticity", "na", "halo_fraction"):
+        assert getattr(made.psfs, name) == getattr(family, name), name
+    assert made.psfs.sigma_px == sparse.psfs.sigma_px
+    assert made.frames.background_e == sparse.frames.background_e
+    assert made.frames.gain_e_per_adu == sparse.frames.gain_e_per_adu
+
+
 def test_an_emccd_trains_on_emccd_frames() -> None:
     camera = CameraSettings(camera_type="emccd", offset_adu=200, gain_e_per_adu=10, em_gain=100, read_noise_e=20)
     frames = training_range(FOUND.replace(camera=camera, on_time_frames=None)).frames

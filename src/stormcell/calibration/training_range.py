@@ -31,6 +31,8 @@ _WIDER_GAIN = 1.2
 _DENSER = 3.0
 _LEAST_DENSITY = 1.0
 _SIGMA_LIMITS_PX = (0.4, 3.0)
+_CROWDED = 0.4
+"""Emitters per 4 pi sigma^2 above which spots overlap so often that their light, number and shape are told badly."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ def training_range(
 
     Each range holds the 90 % interval of what was found and reaches beyond it, since cells of one kind differ and a
     network that knows a single value trusts it too much: sigma by 8 %, photons by a factor of 1.6, background of 2,
-    density from nothing to three times the mean (structures are denser than the field they lie in).
+    density from nothing to three times the mean (structures are denser than the field they lie in). Where emitters
+    overlap often, brightness, density, and all of the PSF but its width keep the range they had: rings and neighbours
+    are then taken for one another.
 
     Parameters
     ----------
@@ -81,8 +85,19 @@ def training_range(
     """
     frames, psfs = frames or TrainingFrameSettings(), psfs or RandomBankSettings()
     camera = _camera(acquisition, frames)
-    light = {**_emitters(acquisition, frames), **_background(acquisition, frames)}
-    return TrainingRange(frames.replace(**light, **camera), psfs.replace(**_psfs(acquisition)))
+    emitters, found_psfs = _emitters(acquisition, frames), _psfs(acquisition)
+    if _is_crowded(acquisition):
+        emitters = {}
+        found_psfs = {
+            name: value for name, value in found_psfs.items() if name in ("camera_pixel_size_nm", "sigma_px")
+        }
+    light = {**emitters, **_background(acquisition, frames)}
+    return TrainingRange(frames.replace(**light, **camera), psfs.replace(**found_psfs))
+
+
+def _is_crowded(acquisition: AcquisitionSettings) -> bool:
+    density, sigma = acquisition.density_per_um2, acquisition.psf_sigma_nm
+    return density is not None and sigma is not None and density * 4 * np.pi * (sigma / 1000) ** 2 > _CROWDED
 
 
 def _interval(acquisition: AcquisitionSettings, name: str) -> Range | None:
