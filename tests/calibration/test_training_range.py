@@ -76,7 +76,9 @@ def test_an_emccd_trains_on_emccd_frames() -> None:
 
 @pytest.mark.parametrize(("sigma_nm", "tail"), [(75.0, 0.2), (110.0, 0.0), (143.0, 0.15), (210.0, 0.05)])
 def test_the_bank_has_spots_of_the_movies_kind(sigma_nm: float, tail: float) -> None:
-    psfs = training_range(FOUND.replace(psf_sigma_nm=sigma_nm, tail_fraction=tail, intervals={})).psfs
+    psfs = training_range(
+        FOUND.replace(density_per_um2=0.5, psf_sigma_nm=sigma_nm, tail_fraction=tail, intervals={})
+    ).psfs
     bank = random_psf_bank(16, 1, psfs.replace(n_planes=1, z_range_nm=0))
     sigma_px = bank.sigma_px[:, 0]
     assert np.all((sigma_px >= psfs.sigma_px[0]) & (sigma_px <= psfs.sigma_px[1]))
