@@ -20,6 +20,16 @@ def test_deepstorm_recipe_is_the_published_one():
     assert recipe.trainer.steps == 100 * 400
 
 
+def test_deepstorm_recipes_are_those_of_the_shipped_network():
+    files = [RECIPES / f"deepstorm-{part}.yaml" for part in ("first", "last")]
+    first, last = (DeepStormTrainingSettings.create(**read_yaml(file)) for file in files)
+    card = read_yaml(SHIPPED / "deepstorm-2018" / CARD_FILE)
+    assert card["training"]["recipe"] == last.model_dump(mode="json")
+    # the same frames and patches, so that what is held out stays so
+    assert first.replace(trainer=last.trainer) == last
+    assert f"{first.trainer.steps:,} steps" in card["training"]["started_from"]
+
+
 def agrees(written, stated, left_out):
     """Compare what a recipe says, and not what it leaves to defaults that may grow, with the recipe in a card."""
     for name, value in written.items():
