@@ -1,7 +1,7 @@
 """Both accelerations: quality of the picture against the length of the acquisition.
 
     python -m benchmarks.annapalm_accelerations [--frames 25 50 100 200 400] [--fields 2] [--density 2.0]
-        [--sparse-density 0.2] [--json FILE]
+        [--sparse-density 0.2] [--model annapalm] [--json FILE]
 
 Microtubules on 64 x 64 camera pixels of 100 nm, imaged sparse (0.2 lit molecules per um2) and dense (2 per um2), the
 same molecules in both. Four pictures of the first frames of each movie: (a) sparse, every spot fitted, best plain
@@ -46,10 +46,10 @@ def histogram(x_nm: np.ndarray, y_nm: np.ndarray) -> np.ndarray:
     return image
 
 
-def pictures(table: Localizations, wide: SRImage) -> tuple[np.ndarray, np.ndarray]:
+def pictures(table: Localizations, wide: SRImage, model: str) -> tuple[np.ndarray, np.ndarray]:
     """Linked events on the grid, and what densify makes of them."""
     linked = sc.link(table)
-    done = sc.densify(linked, widefield=wide, structure="microtubules", classify=False)
+    done = sc.densify(linked, widefield=wide, structure="microtubules", model=model, classify=False)
     drawn = np.zeros((SIDE, SIDE))
     part = done.image.pixels[:SIDE, :SIDE]
     drawn[: part.shape[0], : part.shape[1]] = part
@@ -67,7 +67,7 @@ def one_field(seed: int, options: argparse.Namespace) -> dict[str, dict[int, flo
         inside = structure_of(truth, PX)
         table = sc.localize(movie.frames, method=method)
         for n in options.frames:
-            counts, drawn = pictures(table.take(table["frame"] < n), movie.widefield)
+            counts, drawn = pictures(table.take(table["frame"] < n), movie.widefield, options.model)
             plain = best_smoothed_score(counts, truth, inside, PX)
             for name, found in zip(names, (plain, truth_score(drawn, truth, inside, PX)), strict=True):
                 scores.setdefault(name, {})[n] = round(float(found), 3)
@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("--fields", type=int, default=2)
     parser.add_argument("--density", type=float, default=2.0)
     parser.add_argument("--sparse-density", type=float, default=0.2)
+    parser.add_argument("--model", default="annapalm")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
