@@ -20,7 +20,7 @@ from stormcell.learning.deepstorm_frames import (
     project,
 )
 from stormcell.learning.deepstorm_localizing import DeepStormSettings, localize_deepstorm
-from stormcell.learning.deepstorm_model import DeepStormModel, draft_card
+from stormcell.learning.deepstorm_model import DeepStormModel
 from stormcell.learning.deepstorm_task import choose_threshold, like_conditions, list_scorer
 from stormcell.learning.deepstorm_training import (
     DeepStormBatch,
