@@ -20,7 +20,7 @@ from stormcell.learning.deepstorm_frames import (
     project,
 )
 from stormcell.learning.deepstorm_localizing import DeepStormSettings, localize_deepstorm
-from stormcell.learning.deepstorm_model import DeepStormModel
+from stormcell.learning.deepstorm_model import DeepStormModel, draft_card
 from stormcell.learning.deepstorm_task import choose_threshold, like_conditions, list_scorer
 from stormcell.learning.deepstorm_training import (
     DeepStormBatch,
@@ -174,7 +174,7 @@ def model():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.bias, 0.0, 0.1)
     torch.nn.init.uniform_(network.paint.weight, 0.0, 40.0)
-    card = None
+    card = draft_card()
     return DeepStormModel(card, network.eval(), Normalisation(0.2, 0.2))
 
 
