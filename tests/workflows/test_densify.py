@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -248,8 +249,20 @@ def test_contradicted_structure_is_found_and_suppressed() -> None:
     assert after < 0.4 * before
 
 
+def test_consistency_is_low_where_the_picture_explains_the_wide_field(model: str) -> None:
+    done = densify(table(), widefield=widefield(), model=model, classify=False)
+    grid = done.judged.comparison.widefield.grid
+    assert done.consistency.grid == grid
+    assert done.consistency.pixels.min() >= 0
+    assert done.consistency.pixels.max() <= 2
+    # the same picture against a wide-field image turned by a quarter explains less
+    turned = replace(widefield(), pixels=np.rot90(widefield().pixels).copy())
+    other = densify(table(), widefield=turned, model=model, classify=False, register_widefield=False)
+    assert other.consistency.pixels.mean() > 1.5 * done.consistency.pixels.mean()
+
+
 def test_refusals(model: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="error map compares"):
+    with pytest.raises(InputError, match="compare the picture with a wide-field"):
         densify(table(), model=model, maps={"error_map": tmp_path / "e.tif"})
     with pytest.raises(InputError, match="as a map to write"):
         densify(table(), model=model, maps={"variance": tmp_path / "e.tif"})

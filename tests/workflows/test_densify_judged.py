@@ -125,7 +125,7 @@ def test_a_missing_pixel_size_is_asked_for_by_its_own_name(model: str, tmp_path:
 
 
 def test_every_picture_says_how_it_was_made(model: str, tmp_path: Path) -> None:
-    names = ("uncertainty", "error_map", "classes", "support", "lower", "upper")
+    names = ("uncertainty", "error_map", "consistency", "classes", "support", "lower", "upper")
     files = {name: tmp_path / f"{name}.ome.tif" for name in names}
     done = sc.densify(ring(), widefield=camera_image(), model=model, max_shift_nm=100, maps=files)
     weights = load_densify_model(model).card.weights_sha256

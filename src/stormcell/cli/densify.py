@@ -12,7 +12,7 @@ from stormcell.workflows.outputs import default_output
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MAPS = ("uncertainty", "error_map", "classes", "support", "lower", "upper")
+_MAPS = ("uncertainty", "error_map", "consistency", "classes", "support", "lower", "upper")
 
 
 def act(call: Call) -> Answer:
@@ -102,6 +102,7 @@ VERB = Verb(
         Extra("widefield", "Wide-field image of the same field; for a folder of tables a folder of images."),
         Extra("uncertainty", "Also write the standard deviation of every pixel."),
         Extra("error_map", "Also write where the picture does not explain the wide-field image."),
+        Extra("consistency", "Also write how unlike the wide-field image and the picture's prediction of it are."),
         Extra("classes", "Also write what is measured (1), inferred (2) and contradicted (3)."),
         Extra("support", "Also write how many independent events support each pixel."),
         Extra(

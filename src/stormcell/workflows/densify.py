@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from stormcell.learning.model_folder import ModelCard
     from stormcell.workflows.progress import Progress
 
-MAPS = ("uncertainty", "error_map", "classes", "support", "lower", "upper")
+MAPS = ("uncertainty", "error_map", "consistency", "classes", "support", "lower", "upper")
 """Pictures besides the dense one that can be written."""
 LEVEL = 0.9
 """Probability with which the counts of another acquisition lie between the pictures lower and upper."""
@@ -89,6 +89,11 @@ class Densified:
     def error_map(self) -> SRImage | None:
         """Where the picture does not explain the wide-field image; None without one."""
         return self._with_record(None if self.judged.comparison is None else self.judged.comparison.error)
+
+    @property
+    def consistency(self) -> SRImage | None:
+        """Dissimilarity of wide-field image and what the picture predicts of it, times their brightness: 0 to 2."""
+        return self._with_record(self.judged.consistency)
 
     @property
     def classes(self) -> SRImage | None:
@@ -160,7 +165,8 @@ def densify(
     output : path, optional
         Write the picture there too.
     maps : dict of str to path, optional
-        Write further pictures: "uncertainty", "error_map", "classes", "support", "lower", "upper".
+        Write further pictures: "uncertainty", "error_map", "consistency", "classes", "support",
+        "lower", "upper".
     overwrite : bool
         Whether existing files may be replaced.
     progress : callable, optional
@@ -351,8 +357,11 @@ def check_maps(names: Iterable[str], settings: DensifyVerbSettings, *, has_widef
     for name in sorted(wanted - set(MAPS)):
         msg = f"expected one of {', '.join(MAPS)} as a map to write, got {name}"
         raise InputError(msg)
-    if "error_map" in wanted and not has_widefield:
-        msg = "an error map compares the picture with a wide-field image; pass --widefield, or leave --error-map out"
+    if {"error_map", "consistency"} & wanted and not has_widefield:
+        msg = (
+            "--error-map and --consistency compare the picture with a wide-field image; pass --widefield, or leave "
+            "them out"
+        )
         raise InputError(msg)
     if {"classes", "support"} & wanted and not settings.densify.classify:
         msg = "expected --classify with --classes or --support; leave --no-classify out"
