@@ -29,3 +29,18 @@ def cluster() -> Iterator[str]:
         n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50
     ) as local:
         yield local.scheduler_address
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a small densify network that was not trained."""
+    import torch
+
+    from stormcell.learning.annapalm_model import save_densify_model
+    from stormcell.learning.annapalm_training import DensifyTrainingSettings, build_network
+
+    settings = DensifyTrainingSettings(widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1))
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    save_densify_model(folder, "tiny", build_network(settings), settings, training={}, scores={})
+    return str(folder)

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 from scipy.ndimage import gaussian_filter
 
 import stormcell as sc
 from stormcell.data import Localizations, PixelGrid, SRImage
 from stormcell.errors import InputError, OutputError, StormcellWarning
-from stormcell.learning.annapalm_model import save_densify_model
-from stormcell.learning.annapalm_training import DensifyTrainingSettings, build_network
 from stormcell.workflows.densify import densify
 from stormcell.workflows.densify_input import input_of_image, place_widefield
 from stormcell.workflows.densify_judgement import prior_share
@@ -27,15 +24,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore::stormcell.errors.StormcellWarning")
 
 GRID = PixelGrid(100.0, (40, 40))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    settings = DensifyTrainingSettings(widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1))
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    save_densify_model(folder, "tiny", build_network(settings), settings, training={}, scores={})
-    return str(folder)
 
 
 def curves(rng: np.random.Generator, n: int, side_nm: float = 4000.0) -> tuple[np.ndarray, np.ndarray]:

@@ -7,29 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 from scipy.ndimage import gaussian_filter
 
 import stormcell as sc
 from stormcell.data import Localizations, PixelGrid, SRImage
 from stormcell.errors import InputError, OutputError, StormcellWarning
-from stormcell.learning.annapalm_model import save_densify_model
-from stormcell.learning.annapalm_training import DensifyTrainingSettings, build_network
 from stormcell.workflows.densify_folder import widefield_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 GRID = PixelGrid(100.0, (20, 20))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    settings = DensifyTrainingSettings(widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1))
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    save_densify_model(folder, "tiny", build_network(settings), settings, training={}, scores={})
-    return str(folder)
 
 
 def ring(n: int = 300, seed: int = 0) -> Localizations:

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 from scipy.ndimage import gaussian_filter
 
 import stormcell as sc
 from stormcell.data import Localizations, PixelGrid, SRImage
 from stormcell.errors import InputError, MissingQuantityError, SettingsError, StormcellWarning
 from stormcell.learning.annapalm_inference import DensifyInferenceSettings, DensifyResult, densify_image, sum_cells
-from stormcell.learning.annapalm_model import load_densify_model, save_densify_model
-from stormcell.learning.annapalm_training import DensifyTrainingSettings, build_network
+from stormcell.learning.annapalm_model import load_densify_model
 from stormcell.workflows.densify_even import even_picture
 from stormcell.workflows.densify_held_out import HeldOut
 from stormcell.workflows.densify_input import DensifyInput, input_of_events
@@ -29,15 +27,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore::stormcell.errors.StormcellWarning")
 
 GRID = PixelGrid(100.0, (20, 20))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    settings = DensifyTrainingSettings(widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1))
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    save_densify_model(folder, "tiny", build_network(settings), settings, training={}, scores={})
-    return str(folder)
 
 
 def ring_nm(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
