@@ -55,11 +55,11 @@ def test_the_width_of_the_psf_is_told(movie: FrameStack) -> None:
 
 def test_facts_of_a_part_are_those_of_its_pixels() -> None:
     variance = np.arange(30.0, dtype=np.float32).reshape(5, 6)
-    facts = MovieFacts(MovieNoise(1.0, variance, True, ""), variance > 20, None, 1.3, 1.1, 0.1)
+    facts = MovieFacts(MovieNoise(1.0, variance, True, ""), variance > 20, 1.3)
     part = facts.cropped(slice(1, 4), slice(2, 6))
     np.testing.assert_array_equal(part.noise.read_variance_e2, variance[1:4, 2:6])
     np.testing.assert_array_equal(part.is_hot, variance[1:4, 2:6] > 20)
-    assert (part.electrons_factor, part.psf_sigma_px) == (1.1, 1.3)
+    assert part.psf_sigma_px == 1.3
 
 
 def test_joined_tables_keep_what_one_method_alone_says(movie: FrameStack) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from stormcell.data import FrameStack, SRImage
+    from stormcell.learning.joint_refinement import JointRefinement
+    from stormcell.learning.psf_fitting import FittedPSF
     from stormcell.networks.dense import DenseNet
     from stormcell.physics.cameras import Camera
 
@@ -44,6 +46,8 @@ class DenseLocalizationSettings(Settings):
     """Least probability of a row in the table."""
     rejects_still: bool = True
     """Leave rows out that do not blink although the movie is long enough to tell: edges, beads, static structure."""
+    refines: bool = True
+    """Fit what the network lists jointly, with the PSF fitted to the movie: several points better, and slower."""
     uses_neighbours: bool = False
     """Look at the frames before and after, too; better where emitters stay on for more than a frame."""
     device: str = "cpu"
@@ -101,22 +105,21 @@ class MovieFacts:
         The noise to reckon with.
     is_hot : ndarray
         Shape (Y, X), hot pixels.
-    condition : Tensor or None
-        The PSF as the network is told it; None where it could not be fitted.
     psf_sigma_px : float
-        Its width.
-    electrons_factor : float
-        How many times more electrons an emitter has than the network says of it.
-    square_share : float
-        Sum over pixels of the square of the share of an emitter's light that each receives.
+        Width of the PSF.
+    fitted : FittedPSF or None
+        The PSF; None where it could not be fitted.
     """
 
     noise: MovieNoise
     is_hot: NDArray[np.bool_]
-    condition: Tensor | None
     psf_sigma_px: float
-    electrons_factor: float
-    square_share: float
+    fitted: FittedPSF | None = None
+
+    @property
+    def square_share(self) -> float:
+        """Sum over pixels of the square of the share of an emitter's light that each receives."""
+        return gaussian_square_share(self.psf_sigma_px) if self.fitted is None else self.fitted.square_share
 
     def cropped(self, rows: slice, columns: slice) -> MovieFacts:
         """Tell the same of a part of the field.
@@ -168,9 +171,32 @@ def know_movie(
         few = frames[: _frames_for(_PIXELS_TO_DESCRIBE, stack)]
         reader = _runner(network, None, settings.replace(engine="torch"))
         sigma = psf_sigma_of(network, reader.describe(few, units.read_variance))
-        return MovieFacts(noise, units.is_hot, None, sigma, 1.0, gaussian_square_share(sigma))
-    sigma = psf_sigma_of(network, fitted.descriptor)
-    return MovieFacts(noise, units.is_hot, fitted.descriptor, sigma, fitted.electrons_factor, fitted.square_share)
+        return MovieFacts(noise, units.is_hot, sigma)
+    return MovieFacts(noise, units.is_hot, psf_sigma_of(network, fitted.descriptor), fitted)
+
+
+class _Lister:
+    """Lists the emitters of blocks: by the network, then, where the PSF is known, by joint fits."""
+
+    def __init__(
+        self, network: DenseNet, known: MovieFacts, units: NetworkUnits, settings: DenseLocalizationSettings
+    ) -> None:
+        condition = None if known.fitted is None else known.fitted.descriptor
+        self._runner = _runner(network, condition, settings)
+        self._read_variance = units.read_variance
+        self._log_factor = np.float32(0.0 if known.fitted is None else math.log(known.fitted.electrons_factor))
+        self._joint: JointRefinement | None = None
+        if settings.refines and known.fitted is not None:
+            # its compiled fits are loaded only where they are asked for
+            from stormcell.learning.joint_refinement import JointRefinement
+
+            self._joint = JointRefinement(known.fitted, units.read_variance)
+
+    def list_emitters(self, frames: NDArray[np.float32], least: float) -> ComponentList:
+        wanted = least if self._joint is None else min(least, self._joint.seed_probability)
+        listed = self._runner.list_emitters(frames, self._read_variance, wanted)
+        listed.rows[:, 5] += self._log_factor
+        return listed if self._joint is None else self._joint.refine(listed, frames)
 
 
 def list_blocks(
@@ -196,10 +222,10 @@ def list_blocks(
         One for each block.
     """
     units = NetworkUnits(camera, stack, known.noise, known.is_hot)
-    runner = _runner(network, known.condition, settings)
+    lister = _Lister(network, known, units, settings)
     starts = block_starts(stack)[slice(*blocks)]
     return [
-        runner.list_emitters(frames, units.read_variance, settings.probability_threshold)
+        lister.list_emitters(frames, settings.probability_threshold)
         for _, frames, _ in _blocks(stack, units, starts, int(settings.uses_neighbours))
     ]
 
@@ -251,11 +277,15 @@ def localize_dense(
     grid = stack.grid(camera_pixel_size_nm)
     known = known or know_movie(stack, camera, network, settings=settings)
     units = NetworkUnits(camera, stack, known.noise, known.is_hot)
-    runner = None if listed is not None else _runner(network, known.condition, settings)
+    lister = None if listed is not None else _Lister(network, known, units, settings)
+
+    # what the fits say of their certainty needs no factors of the network's
+    is_refined = settings.refines and known.fitted is not None
+    factors = {} if is_refined or calibration is None else calibration
 
     def rows_from(least: float) -> DenseRows:
         still = StillLight(units.read_variance, known.square_share) if settings.rejects_still else None
-        return DenseRows(units, grid, calibration or {}, known.psf_sigma_px, still, least)
+        return DenseRows(units, grid, factors, known.psf_sigma_px, still, least)
 
     listing = rows_from(settings.probability_threshold)
     picture = None if sr_pixel_size_nm is None else ProbabilityImage(grid, sr_pixel_size_nm)
@@ -265,11 +295,10 @@ def localize_dense(
     tables = [columns_of(ComponentList.none(), np.zeros(0, np.bool_), 0, grid, units)]
     blocks = _blocks(stack, units, block_starts(stack), int(settings.uses_neighbours))
     for index, (start, frames, margin) in enumerate(blocks):
-        if runner is not None:
-            found = runner.list_emitters(frames, units.read_variance, least)
+        if lister is not None:
+            found = lister.list_emitters(frames, least)
         elif listed is not None:
             found = listed(index)
-        found.rows[:, 5] += np.float32(math.log(known.electrons_factor))
         first, own = start - margin[0] + stack.first_frame, slice(margin[0], len(frames) - margin[1])
         is_last = start + len(frames[own]) >= stack.n_frames
         tables += listing.judge(found, frames, own, first, is_last=is_last)
@@ -284,7 +313,7 @@ def localize_dense(
         None if picture is None else picture.uncertainty(),
         known.noise,
         known.psf_sigma_px,
-        known.condition is not None,
+        known.fitted is not None,
         int(units.is_hot.sum()),
         units.n_struck,
         listing.n_still,

@@ -54,13 +54,18 @@ class FittedPSF:
         Shape (n_condition,), as the network is told it.
     electrons_factor : float
         How many times more electrons an emitter has under this PSF than the network says of it.
-    square_share : float
-        Sum over pixels of the square of the share of an emitter's light that each receives.
+    image : Tensor
+        Shape (21, 21): share of the light per camera pixel, the PSF's zero in the centre of the middle pixel.
     """
 
     descriptor: Tensor
     electrons_factor: float
-    square_share: float
+    image: Tensor
+
+    @property
+    def square_share(self) -> float:
+        """Sum over pixels of the square of the share of an emitter's light that each receives."""
+        return self.image.square().sum().item()
 
 
 def fit_psf(
@@ -98,7 +103,7 @@ def fit_psf(
             return None
         image = _image(network, z)
         descriptor = network.describe_psf(_inner(image))[0]
-        fitted = FittedPSF(descriptor, math.exp(log_factor), image.square().sum().item())
+        fitted = FittedPSF(descriptor, math.exp(log_factor), image)
     return fitted
 
 

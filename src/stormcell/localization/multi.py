@@ -8,7 +8,6 @@ up to nine neighbours, and its Cramer-Rao bound comes from the Fisher informatio
 
 from __future__ import annotations
 
-import itertools
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from stormcell.localization.multi_frames import N_COLUMNS, solve_tiles
 from stormcell.localization.multi_psf import EmitterShape, core_profile, emitter_shape
 from stormcell.localization.multi_scene import SearchPlan
 from stormcell.localization.spots import region_flags
+from stormcell.localization.tiles import spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -193,8 +193,8 @@ def _tiles(shape: tuple[int, ...], spots: Spots) -> tuple[NDArray[np.int64], NDA
     seeds = [np.zeros((0, 3))]
     n_seeds = n_rows = 0
     x, y = spots.column + 0.5 + spots.offset_xy_px[:, 0], spots.row + 0.5 + spots.offset_xy_px[:, 1]
-    for top, bottom in _spans(shape[1]):
-        for left, right in _spans(shape[2]):
+    for top, bottom in spans(shape[1], _TILE_PX, _ONE_TILE_PX):
+        for left, right in spans(shape[2], _TILE_PX, _ONE_TILE_PX):
             y0, y1 = max(top - _MARGIN_PX, 0), min(bottom + _MARGIN_PX, shape[1])
             x0, x1 = max(left - _MARGIN_PX, 0), min(right + _MARGIN_PX, shape[2])
             (inside,) = np.nonzero((spots.row >= y0) & (spots.row < y1) & (spots.column >= x0) & (spots.column < x1))
@@ -210,12 +210,6 @@ def _tiles(shape: tuple[int, ...], spots: Spots) -> tuple[NDArray[np.int64], NDA
         np.array(cores, np.int64).reshape(-1, 4),
         np.ascontiguousarray(np.concatenate(seeds)),
     )
-
-
-def _spans(side: int) -> list[tuple[int, int]]:
-    n = 1 if side <= _ONE_TILE_PX else math.ceil(side / _TILE_PX)
-    edges = [side * k // n for k in range(n + 1)]
-    return list(itertools.pairwise(edges))
 
 
 def _collect(

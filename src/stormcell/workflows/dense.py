@@ -146,6 +146,7 @@ def dense_settings(options: NetworkOptions) -> DenseLocalizationSettings:
     return DenseLocalizationSettings(
         probability_threshold=options.probability_threshold,
         rejects_still=options.rejects_still,
+        refines=options.refines,
         uses_neighbours=options.uses_neighbours,
         device=resolve_device(options.device),
         precision=options.precision,

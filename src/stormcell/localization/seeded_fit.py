@@ -1,0 +1,174 @@
+"""Joint fits of emitters of which a good list is there already: all of a tile in one Newton iteration.
+
+Where the list comes from a network that saw the frame, no search is needed, only second thoughts: all emitters are
+fitted together, one more is tried where the residual asks for it, those that the pixels do not ask for go, and all
+are fitted again. `stormcell.localization.multi` finds emitters without such a list.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numba
+import numpy as np
+
+from stormcell.localization.seeded_moves import N_COLUMNS, SeededPlan, fit_tiles
+from stormcell.localization.tiles import spans
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stormcell.physics.psf.model import PSF
+
+    FloatArray = NDArray[np.float64]
+
+_TILE_PX, _MARGIN_PX, _ONE_TILE_PX = 48, 10, 72
+_ROOM_PER_SEED, _ROOM = 3, 16
+_SAME_SIGMAS = 0.3
+
+
+@dataclass(frozen=True)
+class SeededFits:
+    """Fitted emitters, ordered by frame, y and x.
+
+    Parameters
+    ----------
+    frame : ndarray of int64
+        Shape (N,).
+    x_px, y_px : ndarray
+        From the outer corner of the frame.
+    electrons, background_e : ndarray
+        Light of the emitter, and of the background in its pixel.
+    std_x_px, std_y_px, std_electrons, std_background_e : ndarray
+        Cramer-Rao bounds from the information of all emitters around.
+    gain : ndarray
+        Twice the log-likelihood that the emitter gained, or the squared signal-to-noise ratio of its light where that
+        is far beyond doubt.
+    seed : ndarray of int64
+        Index of the seed it began as; -1 for one that was added.
+    """
+
+    frame: NDArray[np.int64]
+    x_px: FloatArray
+    y_px: FloatArray
+    electrons: FloatArray
+    background_e: FloatArray
+    std_x_px: FloatArray
+    std_y_px: FloatArray
+    std_electrons: FloatArray
+    std_background_e: FloatArray
+    gain: FloatArray
+    seed: NDArray[np.int64]
+
+
+def fit_seeds(
+    frames_e: NDArray[np.float32],
+    read_variance_e2: NDArray[np.float32],
+    frame: NDArray[np.int64],
+    seeds: FloatArray,
+    psf: PSF,
+    plan: SeededPlan,
+) -> SeededFits:
+    """Fit listed emitters jointly, add what the residual asks for, and drop what the pixels do not.
+
+    Parameters
+    ----------
+    frames_e : ndarray of float32
+        Shape (T, Y, X), electrons with the variance of a Poisson law plus the read variance.
+    read_variance_e2 : ndarray of float32
+        Shape (Y, X).
+    frame : ndarray of int64
+        Shape (N,), frame of each seed.
+    seeds : ndarray
+        Shape (N, 4): x and y (px from the frame's outer corner), electrons, background (electrons per pixel).
+    psf : PSF
+        At its plane nearest to focus.
+    plan : SeededPlan
+        What an emitter must gain.
+
+    Returns
+    -------
+    SeededFits
+        Frames without seeds stay empty. Determined by the data alone, whatever the number of threads.
+    """
+    height, width = frames_e.shape[1:]
+    order = np.argsort(frame, kind="stable")
+    edges = np.searchsorted(frame[order], np.arange(len(frames_e) + 1))
+    tiles, cores, chosen = [], [], [np.zeros(0, np.int64)]
+    n_seeds = n_rows = 0
+    for top, bottom in spans(height, _TILE_PX, _ONE_TILE_PX):
+        for left, right in spans(width, _TILE_PX, _ONE_TILE_PX):
+            y0, y1 = max(top - _MARGIN_PX, 0), min(bottom + _MARGIN_PX, height)
+            x0, x1 = max(left - _MARGIN_PX, 0), min(right + _MARGIN_PX, width)
+            x, y = seeds[order, 0], seeds[order, 1]
+            inside = (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
+            for t in range(len(frames_e)):
+                mine = order[edges[t] : edges[t + 1]][inside[edges[t] : edges[t + 1]]]
+                if not len(mine):
+                    continue
+                room = _ROOM_PER_SEED * len(mine) + _ROOM
+                tiles.append([t, y0, y1, x0, x1, n_seeds, n_seeds + len(mine), n_rows, n_rows + room])
+                cores.append((top, bottom, left, right))
+                chosen.append(mine)
+                n_seeds, n_rows = n_seeds + len(mine), n_rows + room
+    picked = np.concatenate(chosen)
+    table = np.ascontiguousarray(psf.bank.table[psf.bank.focus_plane].cpu().numpy(), dtype=np.float32)
+    rows, tile = _solve(
+        np.ascontiguousarray(frames_e, dtype=np.float32),
+        np.ascontiguousarray(read_variance_e2, dtype=np.float32),
+        np.array(tiles, np.int64).reshape(-1, 9),
+        np.column_stack([seeds[picked], picked.astype(np.float64)]),
+        table,
+        plan,
+        n_rows,
+    )
+    return _collect(rows, np.array(tiles, np.int64).reshape(-1, 9)[tile], np.array(cores).reshape(-1, 4)[tile], psf)
+
+
+def _solve(
+    frames: NDArray[np.float32],
+    read_variance: NDArray[np.float32],
+    tiles: NDArray[np.int64],
+    seeds: FloatArray,
+    table: NDArray[np.float32],
+    plan: SeededPlan,
+    n_rows: int,
+) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Fit all tiles on all cores; gives the rows and the tile of each."""
+    out, counts = np.empty((n_rows, N_COLUMNS)), np.zeros(len(tiles), np.int64)
+    n_threads = int(numba.get_num_threads())
+    size = max(1, math.ceil(len(tiles) / (8 * n_threads)))
+
+    def work_on(start: int) -> None:
+        part = slice(start, start + size)
+        fit_tiles(frames, read_variance, tiles[part], seeds, table, plan, out, counts[part])
+
+    starts = range(0, len(tiles), size)
+    if n_threads == 1 or len(starts) < 2:
+        for start in starts:
+            work_on(start)
+    else:
+        with ThreadPoolExecutor(n_threads) as pool:
+            list(pool.map(work_on, starts))
+    tile = np.repeat(np.arange(len(tiles)), counts)
+    within = np.arange(len(tile)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return out[tiles[tile, 7] + within], tile
+
+
+def _collect(rows: FloatArray, tile: NDArray[np.int64], core: NDArray[np.int64], psf: PSF) -> SeededFits:
+    """Put the rows of all tiles together: each tile answers for its core, and at a seam one of two stays."""
+    x, y, frame = rows[:, 0] + tile[:, 3], rows[:, 1] + tile[:, 1], tile[:, 0]
+    (kept,) = np.nonzero((x >= core[:, 2]) & (x < core[:, 3]) & (y >= core[:, 0]) & (y < core[:, 1]))
+    kept = kept[np.lexsort((x[kept], y[kept], frame[kept]))]
+    if len(kept) > 1:
+        apart = np.hypot(np.diff(x[kept]), np.diff(y[kept]))
+        again = (np.diff(frame[kept]) == 0) & (apart < _SAME_SIGMAS * psf.sigma_px)
+        kept = kept[~np.concatenate([[False], again])]
+    r = rows[kept]
+    return SeededFits(
+        frame[kept], x[kept], y[kept], r[:, 2], r[:, 3], r[:, 4], r[:, 5], r[:, 6], r[:, 7], r[:, 8],
+        r[:, 9].astype(np.int64),
+    )  # fmt: skip
