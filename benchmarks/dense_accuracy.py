@@ -1,10 +1,11 @@
 """Localization of dense frames: the network, Deep-STORM 2018, joint and single-emitter fits, on the fixed test PSFs.
 
     python -m benchmarks.dense_accuracy [--model dense] [--densities 0.5 1 2] [--electrons 1800]
-        [--methods dense deepstorm multi mle picasso multi+psf map] [--psfs "mild 0.98" ...] [--structures uniform]
-        [--emitters 1500] [--least-frames 8] [--picasso-python PYTHON] [--json FILE]
+        [--methods dense network deepstorm multi mle picasso multi+psf map] [--psfs "mild 0.98" ...]
+        [--structures uniform] [--emitters 1500] [--least-frames 8] [--picasso-python PYTHON] [--json FILE]
 
-The model is the name of a shipped one, a model folder, a trainer's checkpoint (.ckpt) or a .safetensors file.
+`network` is dense without the joint fits that follow it. The model is the name of a shipped one, a model folder, a
+trainer's checkpoint (.ckpt) or a .safetensors file.
 Sums over PSFs are never given alone: the mildest and the worst PSF are printed. Efficiency and Jaccard at 250 nm
 (challenge rules, RMSE as the full 2-D distance, rim of 500 nm left out after matching), beside it the score of as
 many random points. What multi+psf and map are told, and how Picasso's threshold is chosen, is said in
@@ -95,11 +96,11 @@ def load_any(model: str) -> DenseNet:
     return network_from_weights({name.removeprefix("network."): value for name, value in state.items()})
 
 
-def with_dense(model: str, threshold: float, device: str) -> Callable[[Movie], Localizations]:
+def with_dense(model: str, threshold: float, device: str, *, refines: bool) -> Callable[[Movie], Localizations]:
     from stormcell.learning.dense_localizing import DenseLocalizationSettings, localize_dense
 
     network = load_any(model)
-    settings = DenseLocalizationSettings(probability_threshold=threshold, device=device)
+    settings = DenseLocalizationSettings(probability_threshold=threshold, device=device, refines=refines)
 
     def localize(movie: Movie) -> Localizations:
         return localize_dense(movie.stack, movie.camera, PIXEL_NM, network, settings=settings).table
@@ -138,8 +139,9 @@ def localizers(arguments: argparse.Namespace) -> dict[str, Callable[[Movie], Loc
     known = get_args(LocalizationSettings.model_fields["method"].annotation) or get_args(FitMethod)
     made: dict[str, Callable[[Movie], Localizations]] = {}
     for name in arguments.methods:
-        if name == "dense":
-            made[name] = with_dense(arguments.model, arguments.threshold, arguments.device)
+        if name in ("dense", "network"):
+            refines = name == "dense"
+            made[name] = with_dense(arguments.model, arguments.threshold, arguments.device, refines=refines)
         elif name == "deepstorm":
             made[name] = with_deepstorm(arguments.deepstorm_model, arguments.device)
         elif name == "picasso":
