@@ -37,6 +37,8 @@ _PIXELS_TO_DESCRIBE = 1 << 18
 _FEWEST_TO_JUDGE_PIXELS = 8
 _LARGE_FRAME_PX = 1 << 20
 _FAINTEST = 0.05
+_MOST_MISFIT = 0.002
+_EMITTERS_TO_JUDGE = 300
 
 
 class DenseLocalizationSettings(Settings):
@@ -76,6 +78,8 @@ class DenseLocalization:
         Width of the PSF, of the best-fit Gaussian in camera pixels.
     knows_psf : bool
         Whether the PSF could be fitted to the movie; else the network worked without, and read the width itself.
+    shares_psf : bool
+        Whether this one PSF explains the emitters; else nothing was fitted jointly with it.
     n_hot_pixels : int
         Pixels that are hot in the whole movie; they were replaced by their neighbours.
     n_struck_pixels : int
@@ -90,6 +94,7 @@ class DenseLocalization:
     noise: MovieNoise
     psf_sigma_px: float
     knows_psf: bool = True
+    shares_psf: bool = True
     n_hot_pixels: int = 0
     n_struck_pixels: int = 0
     n_still_rows: int = 0
@@ -109,12 +114,20 @@ class MovieFacts:
         Width of the PSF.
     fitted : FittedPSF or None
         The PSF; None where it could not be fitted.
+    misfit : float
+        Mean square of the error of the light in a pixel, as a share of that light, if all emitters have this PSF.
     """
 
     noise: MovieNoise
     is_hot: NDArray[np.bool_]
     psf_sigma_px: float
     fitted: FittedPSF | None = None
+    misfit: float = 0.0
+
+    @property
+    def shares_psf(self) -> bool:
+        """Whether one known PSF explains the emitters; each has its own where they lie at many heights."""
+        return self.fitted is not None and self.misfit < _MOST_MISFIT
 
     @property
     def square_share(self) -> float:
@@ -172,7 +185,11 @@ def know_movie(
         reader = _runner(network, None, settings.replace(engine="torch"))
         sigma = psf_sigma_of(network, reader.describe(few, units.read_variance))
         return MovieFacts(noise, units.is_hot, sigma)
-    return MovieFacts(noise, units.is_hot, psf_sigma_of(network, fitted.descriptor), fitted)
+    known = MovieFacts(noise, units.is_hot, psf_sigma_of(network, fitted.descriptor), fitted)
+    if not settings.refines:
+        return known
+    lister = _Lister(network, known, units, settings)
+    return replace(known, misfit=lister.misfit(frames))
 
 
 class _Lister:
@@ -186,11 +203,23 @@ class _Lister:
         self._read_variance = units.read_variance
         self._log_factor = np.float32(0.0 if known.fitted is None else math.log(known.fitted.electrons_factor))
         self._joint: JointRefinement | None = None
-        if settings.refines and known.fitted is not None:
+        if settings.refines and known.fitted is not None and known.shares_psf:
             # its compiled fits are loaded only where they are asked for
             from stormcell.learning.joint_refinement import JointRefinement
 
             self._joint = JointRefinement(known.fitted, units.read_variance)
+
+    def misfit(self, frames: NDArray[np.float32]) -> float:
+        """As `JointRefinement.misfit`, of as many frames as hold enough emitters to tell."""
+        if self._joint is None:
+            return 0.0
+        n_frames = min(len(frames), 2)
+        while True:
+            part = frames[:n_frames]
+            listed = self._runner.list_emitters(part, self._read_variance, self._joint.seed_probability)
+            if len(listed.frame) >= _EMITTERS_TO_JUDGE or n_frames == len(frames):
+                return self._joint.misfit(listed, part)
+            n_frames = min(len(frames), 2 * n_frames)
 
     def list_emitters(self, frames: NDArray[np.float32], least: float) -> ComponentList:
         wanted = least if self._joint is None else min(least, self._joint.seed_probability)
@@ -280,7 +309,7 @@ def localize_dense(
     lister = None if listed is not None else _Lister(network, known, units, settings)
 
     # what the fits say of their certainty needs no factors of the network's
-    is_refined = settings.refines and known.fitted is not None
+    is_refined = settings.refines and known.shares_psf
     factors = {} if is_refined or calibration is None else calibration
 
     def rows_from(least: float) -> DenseRows:
@@ -314,6 +343,7 @@ def localize_dense(
         known.noise,
         known.psf_sigma_px,
         known.fitted is not None,
+        known.shares_psf,
         int(units.is_hot.sum()),
         units.n_struck,
         listing.n_still,

@@ -48,6 +48,7 @@ _FAR_PX = 100.0
 _TAIL_ERROR = 0.06  # share of the light: that of the tail, of which a movie tells little, lies in the background
 _GAIN_SCALE = 8.0
 _SURE, _BESIDE_SIGMAS, _NEAR_SIGMAS = 0.7, 4.0, 8.0
+_ALONE_SIGMAS, _FEWEST_ALONE = 3.0, 40
 
 
 class JointRefinement:
@@ -89,10 +90,7 @@ class JointRefinement:
         """
         is_seed = listed.rows[:, 0] >= SEED_PROBABILITY
         seed = listed.rows[is_seed].astype(np.float64)
-        variance = self._read_variance[self._pixel(seed[:, 1], seed[:, 2])]
-        background = np.maximum((seed[:, 7] / 2) ** 2 - 0.375 - variance, 0.0)
-        start = np.column_stack([seed[:, 1], seed[:, 2], np.exp(seed[:, 5]), background])
-        found = fit_seeds(frames, self._read_variance, listed.frame[is_seed], start, self._psf, self._plan)
+        found = self._fit(seed, listed.frame[is_seed], frames)
         rows = np.empty((len(found.frame), N_FIELDS), np.float32)
         rows[:, 0] = self._probability(found, np.append(seed[:, 0], 0.0)[found.seed])
         rows[:, 1], rows[:, 2] = found.x_px, found.y_px
@@ -106,6 +104,40 @@ class JointRefinement:
         return ComponentList(
             np.concatenate([found.frame, listed.frame[~is_seed]]), np.concatenate([rows, listed.rows[~is_seed]])
         )
+
+    def misfit(self, listed: ComponentList, frames: NDArray[np.float32]) -> float:
+        """Say how badly one PSF explains the emitters: out of focus or deep ones, each with a PSF of its own.
+
+        Parameters
+        ----------
+        listed : ComponentList
+            As the network listed them.
+        frames : ndarray
+            Shape (T, Y, X), network electrons.
+
+        Returns
+        -------
+        float
+            Mean square of the error of the light in a pixel, as a share of that light, from residuals round sure
+            emitters; about 0 or just below it where all have the fitted PSF.
+        """
+        seed = listed.rows.astype(np.float64)
+        found = self._fit(seed, listed.frame, frames)
+        if len(found.frame) < 2:
+            return 0.0
+        place = self._place(found)
+        alone = np.asarray(cKDTree(place).query(place, k=2)[0])[:, 1] > _ALONE_SIGMAS * self._psf.sigma_px
+        judged = np.append(seed[:, 0], 0.0)[found.seed] >= _SURE
+        if (alone & judged).sum() >= _FEWEST_ALONE:
+            judged &= alone
+        excess, unit = found.misfit[judged].sum(axis=0)
+        return float(excess / unit) if unit > 0 else 0.0
+
+    def _fit(self, seed: NDArray[np.float64], frame: NDArray[np.int64], frames: NDArray[np.float32]) -> SeededFits:
+        variance = self._read_variance[self._pixel(seed[:, 1], seed[:, 2])]
+        background = np.maximum((seed[:, 7] / 2) ** 2 - 0.375 - variance, 0.0)
+        start = np.column_stack([seed[:, 1], seed[:, 2], np.exp(seed[:, 5]), background])
+        return fit_seeds(frames, self._read_variance, frame, start, self._psf, self._plan)
 
     def _probability(self, found: SeededFits, listed: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probability of each emitter: that of the network or, near other sure emitters, what the likelihood says.

@@ -49,6 +49,9 @@ class SeededFits:
         is far beyond doubt.
     seed : ndarray of int64
         Index of the seed it began as; -1 for one that was added.
+    misfit : ndarray
+        Shape (N, 2): by how much the squared residual round it exceeds its variance, weighed by the squared light,
+        and what that would be if the light in each pixel were wrong by all of itself.
     """
 
     frame: NDArray[np.int64]
@@ -62,6 +65,7 @@ class SeededFits:
     std_background_e: FloatArray
     gain: FloatArray
     seed: NDArray[np.int64]
+    misfit: FloatArray
 
 
 def fit_seeds(
@@ -170,5 +174,5 @@ def _collect(rows: FloatArray, tile: NDArray[np.int64], core: NDArray[np.int64],
     r = rows[kept]
     return SeededFits(
         frame[kept], x[kept], y[kept], r[:, 2], r[:, 3], r[:, 4], r[:, 5], r[:, 6], r[:, 7], r[:, 8],
-        r[:, 9].astype(np.int64),
+        r[:, 9].astype(np.int64), r[:, 10:12],
     )  # fmt: skip

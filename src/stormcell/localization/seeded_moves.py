@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.int64]
     SingleArray = NDArray[np.float32]
 
-N_COLUMNS = 10
-"""x, y, electrons, background, their bounds (4), gain, seed."""
+N_COLUMNS = 12
+"""x, y, electrons, background, their bounds (4), gain, seed, misfit (2)."""
 
 _NEIGHBOURS = 5
 _GROUP = 10
@@ -356,6 +356,24 @@ def _write(field: Field, n: int, gain: FloatArray, label: IntArray, out: FloatAr
         j = int(min(max(field.spots[k, 0], 0), width - 1))
         out[k, :3], out[k, 3] = field.spots[k], field.background[i, j]
         out[k, 8], out[k, 9] = gain[k], label[k]
+        out[k, 10], out[k, 11] = _misfit(field, k)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _misfit(field: Field, k: int) -> tuple[float, float]:
+    """Return the two sums of `SeededFits.misfit`."""
+    corner, share, inner = field.corner[k], field.patch[k, 0], field.inner[0]
+    excess = unit = 0.0
+    for i in range(PATCH_PX // 2 - inner, PATCH_PX // 2 + inner + 1):
+        for j in range(PATCH_PX // 2 - inner, PATCH_PX // 2 + inner + 1):
+            row, column = corner[0] + i, corner[1] + j
+            if 0 <= row < field.data.shape[0] and 0 <= column < field.data.shape[1]:
+                variance = max(field.model[row, column] + field.noise[row, column], LEAST_EXPECTED_E)
+                residual = field.data[row, column] - field.model[row, column]
+                square = (field.spots[k, 2] * share[i, j]) ** 2 / variance
+                excess += (residual * residual / variance - 1.0) * square
+                unit += square * square
+    return excess, unit
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -387,7 +405,7 @@ def fit_tiles(
     plan : SeededPlan
         What emitters must gain.
     out : ndarray
-        Shape (rows, 10); x and y count from the tile's corner.
+        Shape (rows, N_COLUMNS); x and y count from the tile's corner.
     counts : ndarray of int64
         Shape (K,), receives the number of emitters of each tile.
     """

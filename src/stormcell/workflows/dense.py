@@ -98,7 +98,7 @@ class KnowingNetwork:
         else:
             with spread.dense_lists(part, context.camera, known, options) as listed:
                 done = run_dense(part, context, self.model, options, None, progress, (known, listed))
-        return described(done, self.model, context)
+        return described(done, self.model, context, options)
 
 
 def know(stack: FrameStack, context: MovieContext, model: DenseModel, options: NetworkOptions) -> MovieFacts:
@@ -204,7 +204,7 @@ def run_dense(
     )
 
 
-def described(done: DenseLocalization, model: DenseModel, context: MovieContext) -> Found:
+def described(done: DenseLocalization, model: DenseModel, context: MovieContext, options: NetworkOptions) -> Found:
     """Say what the network used and noticed.
 
     Parameters
@@ -215,6 +215,8 @@ def described(done: DenseLocalization, model: DenseModel, context: MovieContext)
         The network.
     context : MovieContext
         Camera and pixel size.
+    options : NetworkOptions
+        How it was used.
 
     Returns
     -------
@@ -255,6 +257,13 @@ def described(done: DenseLocalization, model: DenseModel, context: MovieContext)
         notes.append(
             "the PSF could not be fitted (small frames, or fewer than 60 sure emitters in the frames looked at): the "
             "network worked without, and takes rings of an unusual PSF for emitters more easily"
+        )
+    elif options.refines:
+        notes.append(
+            "emitters were fitted jointly with the PSF found in the movie"
+            if done.shares_psf
+            else "no joint fits: one PSF does not explain the emitters of this movie (they lie at many heights), and "
+            "the network copes with that better"
         )
     sentences = [done.noise.sentence] if done.noise.sentence else []
     warnings = (*sentences, *range_warnings(card, done.table, done.psf_sigma_px, context.camera.qe))

@@ -174,7 +174,7 @@ def _paint_dense(
     if done.image is None:
         msg = "expected an image where a pixel size was asked for"
         raise InputError(msg)
-    return Reconstruction(done.image, done.uncertainty, done.table), described(done, model, context)
+    return Reconstruction(done.image, done.uncertainty, done.table), described(done, model, context, settings.network)
 
 
 def _paint_deepstorm(
