@@ -28,6 +28,7 @@ STYLES = {
     "map": ("bound told the truth (map)", "#000000", ":", ""),
     "multi+psf": ("multi told the PSF", "#56B4E9", "--", "v"),
     "dense": ("dense", "#D55E00", "-", "o"),
+    "network": ("dense --no-refines", "#D55E00", "--", "x"),
     "multi": ("multi", "#0072B2", "-", "s"),
     "mle": ("mle", "#009E73", "-", "^"),
     "picasso": ("Picasso", "#CC79A7", "-", "D"),

@@ -5,7 +5,8 @@
 64 x 64 frames at 1 emitter per um^2 are written to a TIFF; every row reads it, infers and writes a table, but for
 Deep-STORM as published (pixels enlarged, one frame at a time), which sums its pictures and lists nothing. Deep-STORM
 runs with untrained weights: its time does not depend on them. Both number formats; ONNX Runtime where it is there.
-The network's rows include finding the noise and the PSF of the movie once, and the translation for ONNX Runtime.
+Its rows include finding the noise and the PSF of the movie once, and the translation for ONNX Runtime; "network
+alone" is without the joint fits.
 `--large` adds a 2048 x 2048 movie with its peak memory, and the time per pixel at several frame sizes.
 """
 
@@ -44,8 +45,8 @@ def timed(work: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def dense(network, path: Path, precision: str, engine: str = "torch") -> Callable[[], None]:
-    settings = DenseLocalizationSettings(precision=precision, engine=engine)
+def dense(network, path: Path, precision: str, engine: str = "torch", *, refines: bool = True) -> Callable[[], None]:
+    settings = DenseLocalizationSettings(precision=precision, engine=engine, refines=refines)
 
     def work() -> None:
         table = localize_dense(open_movie(path), SCMOS, PIXEL_NM, network, settings=settings).table
@@ -107,9 +108,12 @@ def side_by_side(network, published: DeepStormModel, path: Path, arguments: argp
         "Deep-STORM best exact form, bfloat16": timed(deepstorm(published, path, "bfloat16", few)) / few,
         "dense, float32": timed(dense(network, path, "float32")) / n,
         "dense, bfloat16": timed(dense(network, path, "bfloat16")) / n,
+        "network alone, float32": timed(dense(network, path, "float32", refines=False)) / n,
+        "network alone, bfloat16": timed(dense(network, path, "bfloat16", refines=False)) / n,
     }
     if find_spec("onnxruntime"):
-        seconds["dense, ONNX Runtime, float32"] = timed(dense(network, path, "float32", "onnxruntime")) / n
+        onnx = dense(network, path, "float32", "onnxruntime", refines=False)
+        seconds["network alone, ONNX Runtime, float32"] = timed(onnx) / n
     base = {kind: seconds[f"Deep-STORM as published, {kind}"] for kind in ("float32", "bfloat16")}
     heads = ("frames/s", "x published, same format", "x published float32")
     print(f"{'64 x 64 frames, file to table':40}{heads[0]:>10}{heads[1]:>26}{heads[2]:>21}")

@@ -68,6 +68,24 @@ def test_the_likelihood_speaks_beside_sure_emitters_alone(refinement):
     np.testing.assert_allclose(alone.rows[:, 0], 0.35, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("depth_nm", "shares_psf"), [(0.0, True), (500.0, False)])
+def test_emitters_at_many_heights_are_noticed(refinement, depth_nm, shares_psf):
+    rng = np.random.default_rng(8)
+    deep = make_psf(DiffractionPSFSettings(), 100.0, z_range_nm=600.0, z_step_nm=100.0)
+    x, y = (axis.ravel() + rng.uniform(-2, 2, 16) for axis in np.meshgrid(*[np.linspace(6, 42, 4)] * 2))
+    frames, rows, frame = [], [], []
+    for t in range(12):
+        arrays = (x, y, np.full(16, 3000.0), rng.uniform(-depth_nm, depth_nm, 16))
+        tensors = [torch.as_tensor(values) for values in arrays]
+        expected = BACKGROUND + deep.images(*tensors[:3], SHAPE, z_nm=tensors[3]).sum(dim=0).numpy()
+        frames.append(rng.poisson(expected) + rng.normal(0, VARIANCE**0.5, SHAPE))
+        rows += [(0.9, a, b, 3000.0) for a, b in zip(x, y, strict=True)]
+        frame += [t] * 16
+    misfit = refinement.misfit(listed(rows, frame), np.stack(frames).astype(np.float32))
+    assert (misfit < 0.002) == shares_psf
+    assert misfit > -0.01
+
+
 def test_nothing_listed_gives_nothing(refinement):
     none = ComponentList.none()
     assert len(refinement.refine(none, frames_with([20.0], [20.0], [2000.0])).rows) == 0

@@ -34,7 +34,12 @@ def recorded(x, y, electrons, shape=(40, 40), n_frames=1, seed=1):
 def fitted(frames, seeds, frame=None, plan=PLAN):
     frame = np.zeros(len(seeds), np.int64) if frame is None else frame
     variance = np.full(frames.shape[1:], READ_VARIANCE_E2, np.float32)
-    return fit_seeds(frames, variance, frame, np.asarray(seeds, float).reshape(-1, 4), PSF, plan)
+    return fit_seeds(frames, variance, frame, with_ratio(seeds, plan), PSF, plan)
+
+
+def with_ratio(seeds, plan):
+    seeds = np.asarray(seeds, float).reshape(-1, 4)
+    return np.column_stack([seeds, np.full(len(seeds), plan.kept_ratio), np.zeros((len(seeds), 3))])
 
 
 def seeds_of(x, y, electrons, n_frames=1, away=0.25, seed=2):
@@ -126,7 +131,7 @@ def test_tiles_and_threads_change_nothing():
         numba.set_num_threads(before)
     many = fitted(frames, seeds, frame)
     np.testing.assert_array_equal(one.x_px, many.x_px)
-    # every emitter once, those at the seams of the 40 px tiles too
+    # every emitter once, those at the seam of the 60 px tiles too
     distance = np.hypot(one.x_px[:, None] - x, one.y_px[:, None] - y)
     clear = np.array([np.sort(np.hypot(x - a, y - b))[1] > 4 for a, b in zip(x, y, strict=True)])
     np.testing.assert_array_equal((distance < 0.5).sum(axis=0)[clear], 1)

@@ -43,6 +43,15 @@ def test_the_table_does_not_depend_on_whether_a_picture_is_drawn(movie: FrameSta
         np.testing.assert_array_equal(table[name], beside[name], err_msg=name)
 
 
+def test_joint_fits_are_told_and_can_be_left_out(movie: FrameStack) -> None:
+    fitted = sc.localize(movie, method="dense", **CAMERA)
+    alone = sc.localize(movie, method="dense", refines=False, **CAMERA)
+    assert any("fitted jointly" in note for note in fitted.provenance.notes)
+    assert not any("jointly" in note for note in alone.provenance.notes)
+    # more are found, and none twice: of the same 16 per frame
+    assert alone.n_rows < fitted.n_rows < 16.5 * 60
+
+
 def test_the_width_of_the_psf_is_told(movie: FrameStack) -> None:
     table = sc.localize(movie, method="dense", **CAMERA)
     width = next(q for q in table.provenance.quantities if q.name == "psf_sigma_nm")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.spatial import cKDTree
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from stormcell.learning.dense_decoding import N_FIELDS
 from stormcell.learning.dense_inference import ComponentList
@@ -36,7 +36,7 @@ ADDED_RATIO, KEPT_RATIO = 20.0, 8.0
 LEAST_EVIDENCE = 3.0
 """Signal-to-noise ratio of the residual from which one more emitter is tried."""
 
-ADDED_ERROR, KEPT_ERROR = 0.003, 0.0015
+ADDED_ERROR, KEPT_ERROR = 0.003, 0.001
 """What they must gain beyond that per electron of the brightest neighbour: the fitted PSF is not quite the true
 one."""
 
@@ -48,6 +48,9 @@ _FAR_PX = 100.0
 _TAIL_ERROR = 0.06  # share of the light: that of the tail, of which a movie tells little, lies in the background
 _GAIN_SCALE = 8.0
 _SURE, _BESIDE_SIGMAS, _NEAR_SIGMAS = 0.7, 4.0, 8.0
+_LEAST_SURE, _MOST_SURE = 0.3, 0.95
+_LESS_SURE = 2.0
+_CROWD_SIGMAS, _USUAL_CROWD, _CROWD_RATIO = 3.0, 2.0, 4.0
 _ALONE_SIGMAS, _FEWEST_ALONE = 3.0, 40
 
 
@@ -136,7 +139,17 @@ class JointRefinement:
     def _fit(self, seed: NDArray[np.float64], frame: NDArray[np.int64], frames: NDArray[np.float32]) -> SeededFits:
         variance = self._read_variance[self._pixel(seed[:, 1], seed[:, 2])]
         background = np.maximum((seed[:, 7] / 2) ** 2 - 0.375 - variance, 0.0)
-        start = np.column_stack([seed[:, 1], seed[:, 2], np.exp(seed[:, 5]), background])
+        # what the network is sure of needs little more to stay; on crowded lines, where neighbours could take the
+        # light of any one, nearly nothing
+        place = np.stack([seed[:, 1], seed[:, 2], _FAR_PX * frame], axis=1)
+        tree, reach = cKDTree(place), _CROWD_SIGMAS * self._psf.sigma_px
+        crowd = tree.query_ball_point(place, reach, return_length=True) - 1 if len(place) else np.zeros(0)
+        asked = KEPT_RATIO - 2.0 * logit(np.clip(seed[:, 0], _LEAST_SURE, _MOST_SURE))
+        asked -= _CROWD_RATIO * np.maximum(crowd - _USUAL_CROWD, 0.0)
+        electrons = np.exp(seed[:, 5])
+        # the network saw the same pixels: of what it knows a part counts, where these leave much open
+        spread = _LESS_SURE * np.stack([seed[:, 3], seed[:, 4], electrons * np.exp(seed[:, 6])], axis=1)
+        start = np.column_stack([seed[:, 1], seed[:, 2], electrons, background, asked, spread**-2.0])
         return fit_seeds(frames, self._read_variance, frame, start, self._psf, self._plan)
 
     def _probability(self, found: SeededFits, listed: NDArray[np.float64]) -> NDArray[np.float64]:

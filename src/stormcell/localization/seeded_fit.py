@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-_TILE_PX, _MARGIN_PX, _ONE_TILE_PX = 48, 10, 72
+_TILE_PX, _MARGIN_PX, _ONE_TILE_PX = 64, 8, 96
 _ROOM_PER_SEED, _ROOM = 3, 16
 _SAME_SIGMAS = 0.3
 
@@ -87,7 +87,9 @@ def fit_seeds(
     frame : ndarray of int64
         Shape (N,), frame of each seed.
     seeds : ndarray
-        Shape (N, 4): x and y (px from the frame's outer corner), electrons, background (electrons per pixel).
+        Shape (N, 8): x and y (px from the frame's outer corner), electrons, background (electrons per pixel), what it
+        must gain to stay (twice the log-likelihood), and how much x, y and electrons are trusted (inverse variances;
+        0 is a mere start).
     psf : PSF
         At its plane nearest to focus.
     plan : SeededPlan
@@ -124,7 +126,7 @@ def fit_seeds(
         np.ascontiguousarray(frames_e, dtype=np.float32),
         np.ascontiguousarray(read_variance_e2, dtype=np.float32),
         np.array(tiles, np.int64).reshape(-1, 9),
-        np.column_stack([seeds[picked], picked.astype(np.float64)]),
+        np.column_stack([seeds[picked, :5], picked.astype(np.float64), seeds[picked, 5:]]),
         table,
         plan,
         n_rows,

@@ -50,6 +50,8 @@ class Field(NamedTuple):
         Shape (4, 4, 24, 24), the PSF's spline table.
     inner : ndarray of int64
         Shape (1,), how far from an emitter its slopes count, px.
+    prior, trust : ndarray
+        Shape (E, 3): x, y and electrons that were expected, and the inverse variances of these; 0 expects nothing.
     """
 
     data: FloatArray
@@ -62,6 +64,8 @@ class Field(NamedTuple):
     patch: SingleArray
     table: SingleArray
     inner: IntArray
+    prior: FloatArray
+    trust: FloatArray
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -311,6 +315,27 @@ def assemble(
                     matrix[3 * a + p, 3 * b + q] = own * scale[q] * sums[3 * p + q]
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _expect(field: Field, members: IntArray, matrix: FloatArray, slope: FloatArray) -> None:
+    """Add what was expected of the members to information and score."""
+    for a in range(len(members)):
+        for q in range(3):
+            trust = field.trust[members[a], q]
+            matrix[3 * a + q, 3 * a + q] += trust
+            slope[3 * a + q] += trust * (field.prior[members[a], q] - field.spots[members[a], q])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _surprise(field: Field, members: IntArray) -> float:
+    """Return the log of how much less likely the members were expected than where they were most."""
+    total = 0.0
+    for a in range(len(members)):
+        for q in range(3):
+            off = field.spots[members[a], q] - field.prior[members[a], q]
+            total += 0.5 * field.trust[members[a], q] * off * off
+    return total
+
+
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def _dot(a: FloatArray, b: FloatArray, first: int, last: int) -> float:
     total = 0.0
@@ -386,6 +411,7 @@ def bounds(field: Field, members: IntArray, window: IntArray, out: FloatArray) -
     matrix, slope = np.empty((3 * n + 1, 3 * n + 1)), np.empty(3 * n + 1)
     lower, first = np.empty((3 * n + 1, 3 * n + 1)), np.empty(3 * n + 1, np.int64)
     assemble(field, members, window, 0.0, matrix, slope)
+    _expect(field, members, matrix, slope)
     factorize(matrix, 0.0, lower, first)
     for q in range(4):
         slope[:] = 0.0
@@ -426,15 +452,16 @@ def maximize(field: Field, members: IntArray, window: IntArray, tolerance: float
     Returns
     -------
     float
-        Log-likelihood over the window.
+        Log-likelihood over the window, less what speaks against the members' values beforehand.
     """
     n = len(members)
     matrix, lower, slope = np.empty((3 * n + 1, 3 * n + 1)), np.empty((3 * n + 1, 3 * n + 1)), np.empty(3 * n + 1)
     first, taps, before = np.empty(3 * n + 1, np.int64), np.empty((4, 4), np.float32), np.empty((n, 3))
     offset, damping = 0.0, 1e-3
-    best = log_likelihood(field, window, offset)
+    best = log_likelihood(field, window, offset) - _surprise(field, members)
     for _ in range(most_steps):
         assemble(field, members, window, offset, matrix, slope)
+        _expect(field, members, matrix, slope)
         for a in range(n):
             before[a] = field.spots[members[a]]
         is_better, decrement = False, 0.0
@@ -448,7 +475,7 @@ def maximize(field: Field, members: IntArray, window: IntArray, tolerance: float
             _move(field, members, step)
             for a in range(n):
                 light_up(field, members[a], taps)
-            value = log_likelihood(field, window, offset + step[3 * n])
+            value = log_likelihood(field, window, offset + step[3 * n]) - _surprise(field, members)
             if value >= best:
                 offset += step[3 * n]
                 best, is_better, damping = value, True, 0.2 * damping

@@ -53,7 +53,7 @@ class SeededPlan(NamedTuple):
     added_ratio : float
         For one that is not listed.
     kept_ratio : float
-        For one that is.
+        For one that was added to stay; seeds say for themselves.
     added_error, kept_error : float
         Beyond these per electron of the brightest neighbour: an imperfect PSF gains as much.
     least_evidence : float
@@ -284,7 +284,7 @@ def _add(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _drop(field: Field, n: int, plan: SeededPlan, gain: FloatArray, label: IntArray) -> int:
+def _drop(field: Field, n: int, plan: SeededPlan, gain: FloatArray, label: IntArray, asked: FloatArray) -> int:
     """Drop emitters without which the data are explained nearly as well; gives how many stay."""
     group, window, stds = np.empty(_NEIGHBOURS + 1, np.int64), np.empty(4, np.int64), np.empty(4)
     spots = field.spots
@@ -293,10 +293,10 @@ def _drop(field: Field, n: int, plan: SeededPlan, gain: FloatArray, label: IntAr
         count = _group_of(field, n, k, _NEIGHBOURS + 1, group)
         members, others = group[:count], group[: count - 1]
         _surround(field, members, window)
-        limit = plan.kept_ratio + plan.kept_error * _brightest(field, others)
+        limit = asked[k] + plan.kept_error * _brightest(field, others)
         bounds(field, members, window, stds)
         gain[k] = (spots[k, 2] / stds[2]) ** 2
-        if gain[k] > _CLEAR * limit:
+        if gain[k] > _CLEAR * (plan.kept_ratio + limit - asked[k]):
             k += 1
             continue
         with_it = maximize(field, members, window, _ROUGH, plan.most_steps)
@@ -310,7 +310,9 @@ def _drop(field: Field, n: int, plan: SeededPlan, gain: FloatArray, label: IntAr
             continue
         n -= 1
         spots[k], field.corner[k], field.patch[k] = spots[n], field.corner[n], field.patch[n]
-        gain[k], label[k] = gain[n], label[n]
+        field.prior[k], field.trust[k] = field.prior[n], field.trust[n]
+        field.trust[n] = 0.0
+        gain[k], label[k], asked[k] = gain[n], label[n], asked[n]
     return n
 
 
@@ -324,7 +326,9 @@ def _fit_all(field: Field, n: int, tolerance: float, most_steps: int) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _solve(field: Field, n: int, plan: SeededPlan, spot: SingleArray, gain: FloatArray, label: IntArray) -> int:
+def _solve(
+    field: Field, n: int, plan: SeededPlan, spot: SingleArray, gain: FloatArray, label: IntArray, asked: FloatArray
+) -> int:
     """Fit the seeds, which are the first n emitters, add, drop, and fit again; gives how many there are."""
     height, width = field.data.shape
     for _ in range(3):
@@ -339,7 +343,7 @@ def _solve(field: Field, n: int, plan: SeededPlan, spot: SingleArray, gain: Floa
         label[n_before:n] = -1
         if n == n_before:
             break
-    n = _drop(field, n, plan, gain, label)
+    n = _drop(field, n, plan, gain, label, asked)
     for _ in range(2):
         _fit_all(field, n, _FINE, plan.most_steps)
     return n
@@ -399,7 +403,8 @@ def fit_tiles(
         Shape (K, 9): frame, first and last row, first and last column (half-open), first and last seed, and first and
         last row of the result.
     seeds : ndarray
-        Shape (S, 5): x and y from the frame's corner, electrons, background, index.
+        Shape (S, 9): x and y from the frame's corner, electrons, background, what it must gain to stay, index, and how
+        much the first three are trusted (inverse variances).
     table : ndarray of float32
         Shape (4, 4, 24, 24), the PSF's spline table.
     plan : SeededPlan
@@ -423,11 +428,15 @@ def fit_tiles(
         field = Field(
             data, noise, background.copy(), background, np.empty((2, *data.shape)), np.empty((room, 3)),
             np.empty((room, 2), np.int64), np.empty((room, 3, PATCH_PX, PATCH_PX), np.float32), table, inner,
+            np.zeros((room, 3)), np.zeros((room, 3)),
         )  # fmt: skip
         gain, label, n = np.full(room, math.inf), np.empty(room, np.int64), len(mine)
+        asked = np.full(room, plan.kept_ratio)
+        asked[:n] = mine[:, 4]
         for k in range(n):
             field.spots[k, 0], field.spots[k, 1] = mine[k, 0] - tile[3], mine[k, 1] - tile[1]
-            field.spots[k, 2], label[k] = max(mine[k, 2], LEAST_LIGHT_E), int(mine[k, 4])
+            field.spots[k, 2], label[k] = max(mine[k, 2], LEAST_LIGHT_E), int(mine[k, 5])
+            field.prior[k], field.trust[k] = field.spots[k], mine[k, 6:9]
             light_up(field, k, taps)
-        counts[t] = _solve(field, n, plan, spot, gain, label)
+        counts[t] = _solve(field, n, plan, spot, gain, label, asked)
         _write(field, counts[t], gain, label, out[tile[7] : tile[8]])
