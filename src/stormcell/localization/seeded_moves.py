@@ -403,8 +403,8 @@ def fit_tiles(
         Shape (K, 9): frame, first and last row, first and last column (half-open), first and last seed, and first and
         last row of the result.
     seeds : ndarray
-        Shape (S, 9): x and y from the frame's corner, electrons, background, what it must gain to stay, index, and how
-        much the first three are trusted (inverse variances).
+        Shape (S, 9): x and y from the frame's corner, electrons, background, what it must gain to stay, index, and
+        how much the first three are trusted (inverse variances).
     table : ndarray of float32
         Shape (4, 4, 24, 24), the PSF's spline table.
     plan : SeededPlan
