@@ -98,7 +98,7 @@ class JointRefinement:
         rows[:, 0] = self._probability(found, np.append(seed[:, 0], 0.0)[found.seed])
         rows[:, 1], rows[:, 2] = found.x_px, found.y_px
         doubt = self._neighbours_doubt(found)
-        rows[:, 3:5] = np.stack([found.std_x_px, found.std_y_px], axis=1) * (1.0 + 0.43 * doubt[:, None])
+        rows[:, 3:5] = np.stack([found.std_x_px, found.std_y_px], axis=1) * (1.06 + 0.49 * doubt[:, None])
         rows[:, 5] = np.log(found.electrons)
         rows[:, 6] = np.log(np.hypot(found.std_electrons / found.electrons * (1.15 + doubt), _TAIL_ERROR))
         variance = self._read_variance[self._pixel(found.x_px, found.y_px)]
