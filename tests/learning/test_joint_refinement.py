@@ -86,6 +86,34 @@ def test_emitters_at_many_heights_are_noticed(refinement, depth_nm, shares_psf):
     assert misfit > -0.01
 
 
+def test_wide_psfs_are_fitted_within_their_patch():
+    axis = torch.arange(21) - 10.0
+    image = torch.exp(-(axis[:, None] ** 2 + axis**2) / (2 * 3.5**2))
+    wide = JointRefinement(FittedPSF(torch.zeros(4), 1.0, image / image.sum()), np.full(SHAPE, VARIANCE, np.float32))
+    y, x = np.mgrid[0:48, 0:48] + 0.5
+    spot = np.exp(-((x - 24.3) ** 2 + (y - 23.6) ** 2) / (2 * 3.5**2))
+    frame = np.random.default_rng(4).poisson(BACKGROUND + 9000 * spot / spot.sum())[None].astype(np.float32)
+    found = wide.refine(listed([(0.9, 24.0, 24.0, 8000)]), frame)
+    np.testing.assert_allclose(found.rows[0, 1:3], (24.3, 23.6), atol=0.3)
+
+
+def test_rows_where_an_emitter_was_fitted_are_not_kept_beside_it(refinement):
+    frames = frames_with([12.0], [20.0], [3000.0])
+    found = refinement.refine(
+        listed([(0.95, 12.2, 20.0, 2500), (0.1, 12.3, 20.2, 300), (0.1, 30.0, 30.0, 300)]), frames
+    )
+    assert len(found.rows) == 2
+    np.testing.assert_allclose(found.rows[1, 1:3], 30.0)
+
+
+def test_emitters_at_the_rim_stay(refinement):
+    found = refinement.refine(
+        listed([(0.9, 0.2, 20.0, 2500), (0.9, -0.4, 35.0, 2500)]),
+        frames_with([0.3, -0.3], [20.2, 35.1], [3000.0, 4000.0]),
+    )
+    np.testing.assert_allclose(found.rows[:, 2], (20.2, 35.1), atol=0.4)
+
+
 def test_nothing_listed_gives_nothing(refinement):
     none = ComponentList.none()
     assert len(refinement.refine(none, frames_with([20.0], [20.0], [2000.0])).rows) == 0

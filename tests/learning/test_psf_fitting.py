@@ -10,7 +10,7 @@ from stormcell.learning.dense_data import centred_images, fit_descriptor
 from stormcell.learning.dense_model import load_dense_model
 from stormcell.learning.dense_training import widen_descriptor
 from stormcell.learning.psf_fitting import SIDE_PX as WINDOW_PX
-from stormcell.learning.psf_fitting import _busiest, fit_psf
+from stormcell.learning.psf_fitting import busiest, fit_psf
 from stormcell.networks.dense import DenseArchitecture, DenseNet
 from stormcell.physics.psf.random_bank import random_psf_bank
 
@@ -124,7 +124,7 @@ def test_large_frames_are_looked_at_where_light_comes_and_goes(corner, expected)
     y, x = corner
     frames[:, y : y + WINDOW_PX, x : x + WINDOW_PX] += rng.normal(0, 30, (6, WINDOW_PX, WINDOW_PX))
     frames[:, 500:520, 500:520] += 50_000  # bright but still
-    rows, columns = _busiest(frames)
+    rows, columns = busiest(frames)
     assert abs(rows.start - expected[0]) < 8
     assert abs(columns.start - expected[1]) < 8
     assert (rows.stop - rows.start, columns.stop - columns.start) == (WINDOW_PX, WINDOW_PX)
@@ -133,6 +133,6 @@ def test_large_frames_are_looked_at_where_light_comes_and_goes(corner, expected)
 def test_frames_as_large_as_the_window_are_looked_at_whole():
     frames = np.zeros((3, 40, 300), np.float32)
     frames[1, :, 200:] = 5.0
-    rows, columns = _busiest(frames)
+    rows, columns = busiest(frames)
     assert rows.start == 0
     assert columns.start == 44

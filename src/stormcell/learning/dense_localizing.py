@@ -16,7 +16,7 @@ from stormcell.learning.dense_model import psf_sigma_of
 from stormcell.learning.dense_rows import DenseRows, NetworkUnits, columns_of
 from stormcell.learning.measured_noise import MovieNoise, measure_noise
 from stormcell.learning.probability_image import ProbabilityImage
-from stormcell.learning.psf_fitting import fit_psf
+from stormcell.learning.psf_fitting import busiest, fit_psf
 from stormcell.learning.still_light import CHUNK_FRAMES, FEWEST_FRAMES, StillLight, gaussian_square_share
 from stormcell.settings import Settings
 
@@ -115,7 +115,8 @@ class MovieFacts:
     fitted : FittedPSF or None
         The PSF; None where it could not be fitted.
     misfit : float
-        Mean square of the error of the light in a pixel, as a share of that light, if all emitters have this PSF.
+        Mean square of the error of the light in a pixel, as a share of that light, if all emitters have this PSF;
+        0 where no joint fits are asked for.
     """
 
     noise: MovieNoise
@@ -188,8 +189,9 @@ def know_movie(
     known = MovieFacts(noise, units.is_hot, psf_sigma_of(network, fitted.descriptor), fitted)
     if not settings.refines:
         return known
-    lister = _Lister(network, known, units, settings)
-    return replace(known, misfit=lister.misfit(frames))
+    # single frames, which come in any order here
+    lister = _Lister(network, known, units, settings.replace(engine="torch", uses_neighbours=False))
+    return replace(known, misfit=lister.misfit(fitted, frames))
 
 
 class _Lister:
@@ -209,16 +211,19 @@ class _Lister:
 
             self._joint = JointRefinement(known.fitted, units.read_variance)
 
-    def misfit(self, frames: NDArray[np.float32]) -> float:
+    def misfit(self, fitted: FittedPSF, frames: NDArray[np.float32]) -> float:
         """As `JointRefinement.misfit`, of as many frames as hold enough emitters to tell."""
-        if self._joint is None:
-            return 0.0
-        n_frames = min(len(frames), 2)
+        from stormcell.learning.joint_refinement import JointRefinement
+
+        window = busiest(frames)
+        variance = np.ascontiguousarray(self._read_variance[window])
+        joint, n_frames = JointRefinement(fitted, variance), min(len(frames), 2)
         while True:
-            part = frames[:n_frames]
-            listed = self._runner.list_emitters(part, self._read_variance, self._joint.seed_probability)
+            part = np.ascontiguousarray(frames[:n_frames, *window])
+            listed = self._runner.list_emitters(part, variance, joint.seed_probability)
+            listed.rows[:, 5] += self._log_factor
             if len(listed.frame) >= _EMITTERS_TO_JUDGE or n_frames == len(frames):
-                return self._joint.misfit(listed, part)
+                return joint.misfit(listed, part)
             n_frames = min(len(frames), 2 * n_frames)
 
     def list_emitters(self, frames: NDArray[np.float32], least: float) -> ComponentList:

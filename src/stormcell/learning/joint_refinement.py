@@ -18,6 +18,7 @@ from scipy.special import expit, logit
 from stormcell.learning.dense_decoding import N_FIELDS
 from stormcell.learning.dense_inference import ComponentList
 from stormcell.localization.seeded_fit import SeededFits, fit_seeds
+from stormcell.localization.seeded_kernels import WIDEST_INNER_PX
 from stormcell.localization.seeded_moves import SeededPlan
 from stormcell.localization.spots import roi_size_for
 from stormcell.physics.psf.sampled import psf_from_image
@@ -51,6 +52,7 @@ _SURE, _BESIDE_SIGMAS, _NEAR_SIGMAS = 0.7, 4.0, 8.0
 _LEAST_SURE, _MOST_SURE = 0.3, 0.95
 _LESS_SURE = 2.0
 _CROWD_SIGMAS, _USUAL_CROWD, _CROWD_RATIO = 3.0, 2.0, 4.0
+_TAKEN_SIGMAS = 1.0
 _ALONE_SIGMAS, _FEWEST_ALONE = 3.0, 40
 
 
@@ -69,7 +71,7 @@ class JointRefinement:
         # all in pixels: what a pixel measures does not matter
         self._psf = psf_from_image(fitted.image, _ANY_PIXEL_NM)
         self._read_variance = read_variance_e2
-        inner_px = roi_size_for(self._psf.sigma_px) // 2
+        inner_px = min(roi_size_for(self._psf.sigma_px) // 2, WIDEST_INNER_PX)
         self._plan = SeededPlan(
             ADDED_RATIO, KEPT_RATIO, ADDED_ERROR, KEPT_ERROR, LEAST_EVIDENCE, inner_px, MOST_STEPS
         )
@@ -104,9 +106,19 @@ class JointRefinement:
         variance = self._read_variance[self._pixel(found.x_px, found.y_px)]
         rows[:, 7] = 2 * np.sqrt(found.background_e + variance + 0.375)
         rows[:, 8] = np.log(2 * found.std_background_e / rows[:, 7])
+        left = np.flatnonzero(~is_seed)
+        left = left[~self._taken(found, listed.rows[left], listed.frame[left])]
         return ComponentList(
-            np.concatenate([found.frame, listed.frame[~is_seed]]), np.concatenate([rows, listed.rows[~is_seed]])
+            np.concatenate([found.frame, listed.frame[left]]), np.concatenate([rows, listed.rows[left]])
         )
+
+    def _taken(self, found: SeededFits, rows: NDArray[np.float32], frame: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which rows lie where an emitter was fitted: one that was added or moved there."""
+        if not len(found.frame):
+            return np.zeros(len(rows), np.bool_)
+        place = np.stack([rows[:, 1], rows[:, 2], _FAR_PX * frame], axis=1)
+        nearest = np.asarray(cKDTree(self._place(found)).query(place)[0])
+        return nearest < _TAKEN_SIGMAS * self._psf.sigma_px
 
     def misfit(self, listed: ComponentList, frames: NDArray[np.float32]) -> float:
         """Say how badly one PSF explains the emitters: out of focus or deep ones, each with a PSF of its own.

@@ -90,7 +90,7 @@ def fit_psf(
     """
     if min(frames.shape[1:]) < PATCH_PX or not bool(network.root_axes.any()):
         return None
-    window = _busiest(frames)
+    window = busiest(frames)
     cut = torch.from_numpy(np.ascontiguousarray(frames[:, *window]))
     variance = torch.from_numpy(np.ascontiguousarray(read_variance_e2[window]))
     fitted, z, log_factor = None, torch.zeros(len(network.root_axes)), 0.0
@@ -107,8 +107,19 @@ def fit_psf(
     return fitted
 
 
-def _busiest(frames: NDArray[np.float32]) -> tuple[slice, slice]:
-    """Window of `SIDE_PX` in which pixels change most from frame to frame."""
+def busiest(frames: NDArray[np.float32]) -> tuple[slice, slice]:
+    """Find the window of `SIDE_PX` in which pixels change most from frame to frame.
+
+    Parameters
+    ----------
+    frames : ndarray
+        Shape (T, Y, X), electrons.
+
+    Returns
+    -------
+    tuple of slice
+        Rows and columns; all of smaller frames.
+    """
     if max(frames.shape[1:]) <= SIDE_PX:
         return slice(0, SIDE_PX), slice(0, SIDE_PX)
     changes = frames.std(axis=0) if len(frames) > 1 else frames[0]

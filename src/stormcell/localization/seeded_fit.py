@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
+from scipy.spatial import cKDTree
 
+from stormcell.errors import SettingsError
+from stormcell.localization.seeded_kernels import WIDEST_INNER_PX
 from stormcell.localization.seeded_moves import N_COLUMNS, SeededPlan, fit_tiles
 from stormcell.localization.tiles import spans
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 _TILE_PX, _MARGIN_PX, _ONE_TILE_PX = 64, 8, 96
 _ROOM_PER_SEED, _ROOM = 3, 16
-_SAME_SIGMAS = 0.3
+_SAME_SIGMAS, _BEYOND_PX, _FAR_PX = 0.3, 2, 1000.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,15 @@ def fit_seeds(
     -------
     SeededFits
         Frames without seeds stay empty. Determined by the data alone, whatever the number of threads.
+
+    Raises
+    ------
+    SettingsError
+        The plan's inner_px is larger than the square in which emitters throw light.
     """
+    if not 1 <= plan.inner_px <= WIDEST_INNER_PX:
+        msg = f"inner_px: expected 1 to {WIDEST_INNER_PX}, got {plan.inner_px}"
+        raise SettingsError(msg)
     height, width = frames_e.shape[1:]
     order = np.argsort(frame, kind="stable")
     edges = np.searchsorted(frame[order], np.arange(len(frames_e) + 1))
@@ -109,7 +120,7 @@ def fit_seeds(
         for left, right in spans(width, _TILE_PX, _ONE_TILE_PX):
             y0, y1 = max(top - _MARGIN_PX, 0), min(bottom + _MARGIN_PX, height)
             x0, x1 = max(left - _MARGIN_PX, 0), min(right + _MARGIN_PX, width)
-            x, y = seeds[order, 0], seeds[order, 1]
+            x, y = np.clip(seeds[order, 0], 0, width - 0.01), np.clip(seeds[order, 1], 0, height - 0.01)
             inside = (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
             for t in range(len(frames_e)):
                 mine = order[edges[t] : edges[t + 1]][inside[edges[t] : edges[t + 1]]]
@@ -117,7 +128,15 @@ def fit_seeds(
                     continue
                 room = _ROOM_PER_SEED * len(mine) + _ROOM
                 tiles.append([t, y0, y1, x0, x1, n_seeds, n_seeds + len(mine), n_rows, n_rows + room])
-                cores.append((top, bottom, left, right))
+                # at the rim of the frame also what lies a little beyond it
+                cores.append(
+                    (
+                        top - (top == 0) * _BEYOND_PX,
+                        bottom + (bottom == height) * _BEYOND_PX,
+                        left - (left == 0) * _BEYOND_PX,
+                        right + (right == width) * _BEYOND_PX,
+                    )
+                )
                 chosen.append(mine)
                 n_seeds, n_rows = n_seeds + len(mine), n_rows + room
     picked = np.concatenate(chosen)
@@ -169,10 +188,12 @@ def _collect(rows: FloatArray, tile: NDArray[np.int64], core: NDArray[np.int64],
     x, y, frame = rows[:, 0] + tile[:, 3], rows[:, 1] + tile[:, 1], tile[:, 0]
     (kept,) = np.nonzero((x >= core[:, 2]) & (x < core[:, 3]) & (y >= core[:, 0]) & (y < core[:, 1]))
     kept = kept[np.lexsort((x[kept], y[kept], frame[kept]))]
-    if len(kept) > 1:
-        apart = np.hypot(np.diff(x[kept]), np.diff(y[kept]))
-        again = (np.diff(frame[kept]) == 0) & (apart < _SAME_SIGMAS * psf.sigma_px)
-        kept = kept[~np.concatenate([[False], again])]
+    place = np.stack([x[kept], y[kept], _FAR_PX * frame[kept]], axis=1)
+    twice = cKDTree(place).query_pairs(_SAME_SIGMAS * psf.sigma_px, output_type="ndarray")
+    if len(twice):
+        corner = tile[kept, 1:5:2]
+        seam = twice[np.any(corner[twice[:, 0]] != corner[twice[:, 1]], axis=1)]
+        kept = np.delete(kept, seam[:, 1])
     r = rows[kept]
     return SeededFits(
         frame[kept], x[kept], y[kept], r[:, 2], r[:, 3], r[:, 4], r[:, 5], r[:, 6], r[:, 7], r[:, 8],

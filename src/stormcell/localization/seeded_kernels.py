@@ -20,12 +20,17 @@ if TYPE_CHECKING:
 PATCH_PX = 17
 """Side of the square in which an emitter throws light; the emitter is in its middle pixel."""
 
+WIDEST_INNER_PX = PATCH_PX // 2
+"""Largest distance from an emitter at which the slopes of its light may count."""
+
+BORDER_PX = 1.5
+"""How far beyond a tile an emitter may lie."""
+
 LEAST_LIGHT_E = 1.0
 LEAST_EXPECTED_E = 0.05
 _LEAST_INFORMATION = 1e-12
 _LONGEST_STEP_PX = 0.5
 _DIMMEST_STEP = 0.2
-_BORDER_PX = 1.5
 _TRIES = 4
 
 
@@ -427,8 +432,8 @@ def _move(field: Field, members: IntArray, step: FloatArray) -> None:
         k = members[a]
         x = spots[k, 0] + min(max(step[3 * a], -_LONGEST_STEP_PX), _LONGEST_STEP_PX)
         y = spots[k, 1] + min(max(step[3 * a + 1], -_LONGEST_STEP_PX), _LONGEST_STEP_PX)
-        spots[k, 0] = min(max(x, -_BORDER_PX), width + _BORDER_PX)
-        spots[k, 1] = min(max(y, -_BORDER_PX), height + _BORDER_PX)
+        spots[k, 0] = min(max(x, -BORDER_PX), width + BORDER_PX)
+        spots[k, 1] = min(max(y, -BORDER_PX), height + BORDER_PX)
         spots[k, 2] = max(spots[k, 2] + step[3 * a + 2], _DIMMEST_STEP * spots[k, 2], LEAST_LIGHT_E)
 
 
@@ -470,6 +475,8 @@ def maximize(field: Field, members: IntArray, window: IntArray, tolerance: float
             step = slope.copy()
             solve(lower, first, step)
             decrement = _dot(step, slope, 0, 3 * n + 1)
+            if not math.isfinite(decrement):
+                return best
             for a in range(n):
                 shine(field, members[a], -field.spots[members[a], 2])
             _move(field, members, step)
