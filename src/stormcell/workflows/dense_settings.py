@@ -22,9 +22,9 @@ class NetworkOptions(Settings):
     """Leave rows out that do not blink although the movie is long enough to tell: edges, beads, static structure."""
 
     refines: bool = True
-    """Fit what the dense network lists jointly, with the PSF fitted to the movie: more emitters, better placed, at two
-    thirds of the speed where they are sparse and a fifth in crowded or large frames; the first time some 40 seconds go
-    into compiling."""
+    """Fit what the dense network lists jointly, with the PSF fitted to the movie: more emitters, better placed, at
+    two thirds of the speed where they are sparse and a fifth in crowded or large frames; the first time some 40
+    seconds go into compiling."""
 
     uses_neighbours: bool = False
     """Let the dense network look at the frames before and after as well; better where emitters stay on for more than
