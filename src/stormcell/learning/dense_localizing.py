@@ -11,12 +11,13 @@ import numpy as np
 from pydantic import Field
 
 from stormcell.data import Localizations
-from stormcell.learning.dense_inference import ComponentList, DenseRunner, Engine, Precision
+from stormcell.learning.dense_inference import ComponentList, Engine, Precision
+from stormcell.learning.dense_listing import Lister, make_runner
 from stormcell.learning.dense_model import psf_sigma_of
 from stormcell.learning.dense_rows import DenseRows, NetworkUnits, columns_of
 from stormcell.learning.measured_noise import MovieNoise, measure_noise
 from stormcell.learning.probability_image import ProbabilityImage
-from stormcell.learning.psf_fitting import busiest, fit_psf
+from stormcell.learning.psf_fitting import fit_psf
 from stormcell.learning.still_light import CHUNK_FRAMES, FEWEST_FRAMES, StillLight, gaussian_square_share
 from stormcell.settings import Settings
 
@@ -24,10 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from stormcell.data import FrameStack, SRImage
-    from stormcell.learning.joint_refinement import JointRefinement
     from stormcell.learning.psf_fitting import FittedPSF
     from stormcell.networks.dense import DenseNet
     from stormcell.physics.cameras import Camera
@@ -38,7 +37,6 @@ _FEWEST_TO_JUDGE_PIXELS = 8
 _LARGE_FRAME_PX = 1 << 20
 _FAINTEST = 0.05
 _MOST_MISFIT = 0.002
-_EMITTERS_TO_JUDGE = 300
 
 
 class DenseLocalizationSettings(Settings):
@@ -183,54 +181,15 @@ def know_movie(
     fitted = fit_psf(network, frames, units.read_variance)
     if fitted is None:
         few = frames[: _frames_for(_PIXELS_TO_DESCRIBE, stack)]
-        reader = _runner(network, None, settings.replace(engine="torch"))
+        reader = make_runner(network, None, settings.replace(engine="torch"))
         sigma = psf_sigma_of(network, reader.describe(few, units.read_variance))
         return MovieFacts(noise, units.is_hot, sigma)
     known = MovieFacts(noise, units.is_hot, psf_sigma_of(network, fitted.descriptor), fitted)
     if not settings.refines:
         return known
     # single frames, which come in any order here
-    lister = _Lister(network, known, units, settings.replace(engine="torch", uses_neighbours=False))
+    lister = Lister(network, known, units, settings.replace(engine="torch", uses_neighbours=False))
     return replace(known, misfit=lister.misfit(fitted, frames))
-
-
-class _Lister:
-    """Lists the emitters of blocks: by the network, then, where the PSF is known, by joint fits."""
-
-    def __init__(
-        self, network: DenseNet, known: MovieFacts, units: NetworkUnits, settings: DenseLocalizationSettings
-    ) -> None:
-        condition = None if known.fitted is None else known.fitted.descriptor
-        self._runner = _runner(network, condition, settings)
-        self._read_variance = units.read_variance
-        self._log_factor = np.float32(0.0 if known.fitted is None else math.log(known.fitted.electrons_factor))
-        self._joint: JointRefinement | None = None
-        if settings.refines and known.fitted is not None and known.shares_psf:
-            # its compiled fits are loaded only where they are asked for
-            from stormcell.learning.joint_refinement import JointRefinement
-
-            self._joint = JointRefinement(known.fitted, units.read_variance)
-
-    def misfit(self, fitted: FittedPSF, frames: NDArray[np.float32]) -> float:
-        """As `JointRefinement.misfit`, of as many frames as hold enough emitters to tell."""
-        from stormcell.learning.joint_refinement import JointRefinement
-
-        window = busiest(frames)
-        variance = np.ascontiguousarray(self._read_variance[window])
-        joint, n_frames = JointRefinement(fitted, variance), min(len(frames), 2)
-        while True:
-            part = np.ascontiguousarray(frames[:n_frames, *window])
-            listed = self._runner.list_emitters(part, variance, joint.seed_probability)
-            listed.rows[:, 5] += self._log_factor
-            if len(listed.frame) >= _EMITTERS_TO_JUDGE or n_frames == len(frames):
-                return joint.misfit(listed, part)
-            n_frames = min(len(frames), 2 * n_frames)
-
-    def list_emitters(self, frames: NDArray[np.float32], least: float) -> ComponentList:
-        wanted = least if self._joint is None else min(least, self._joint.seed_probability)
-        listed = self._runner.list_emitters(frames, self._read_variance, wanted)
-        listed.rows[:, 5] += self._log_factor
-        return listed if self._joint is None else self._joint.refine(listed, frames)
 
 
 def list_blocks(
@@ -256,7 +215,7 @@ def list_blocks(
         One for each block.
     """
     units = NetworkUnits(camera, stack, known.noise, known.is_hot)
-    lister = _Lister(network, known, units, settings)
+    lister = Lister(network, known, units, settings)
     starts = block_starts(stack)[slice(*blocks)]
     return [
         lister.list_emitters(frames, settings.probability_threshold)
@@ -311,7 +270,7 @@ def localize_dense(
     grid = stack.grid(camera_pixel_size_nm)
     known = known or know_movie(stack, camera, network, settings=settings)
     units = NetworkUnits(camera, stack, known.noise, known.is_hot)
-    lister = None if listed is not None else _Lister(network, known, units, settings)
+    lister = None if listed is not None else Lister(network, known, units, settings)
 
     # what the fits say of their certainty needs no factors of the network's
     is_refined = settings.refines and known.shares_psf
@@ -352,17 +311,6 @@ def localize_dense(
         int(units.is_hot.sum()),
         units.n_struck,
         listing.n_still,
-    )
-
-
-def _runner(network: DenseNet, condition: Tensor | None, settings: DenseLocalizationSettings) -> DenseRunner:
-    return DenseRunner(
-        network,
-        condition=condition,
-        uses_neighbours=settings.uses_neighbours,
-        device=settings.device,
-        precision=settings.precision,
-        engine=settings.engine,
     )
 
 

@@ -17,8 +17,8 @@ from scipy.special import expit, logit
 
 from stormcell.learning.dense_decoding import N_FIELDS
 from stormcell.learning.dense_inference import ComponentList
+from stormcell.localization.seeded_field import WIDEST_INNER_PX
 from stormcell.localization.seeded_fit import SeededFits, fit_seeds
-from stormcell.localization.seeded_kernels import WIDEST_INNER_PX
 from stormcell.localization.seeded_moves import SeededPlan
 from stormcell.localization.spots import roi_size_for
 from stormcell.physics.psf.sampled import psf_from_image

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from stormcell.errors import SettingsError
-from stormcell.localization.seeded_kernels import WIDEST_INNER_PX
+from stormcell.localization.seeded_field import WIDEST_INNER_PX
 from stormcell.localization.seeded_moves import N_COLUMNS, SeededPlan, fit_tiles
 from stormcell.localization.tiles import spans
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
-from stormcell.localization.seeded_kernels import (
+from stormcell.localization.seeded_background import LEAST_BACKGROUND_E, level_background, weigh_evidence
+from stormcell.localization.seeded_field import (
     LEAST_EXPECTED_E,
     LEAST_LIGHT_E,
     PATCH_PX,
     Field,
-    bounds,
     draw,
     light_up,
-    maximize,
     put_back,
     shine,
 )
+from stormcell.localization.seeded_kernels import bounds, maximize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,11 +38,6 @@ _CLEAR = 4.0  # an emitter this many times above the limit is not doubted
 _ROUGH, _ROUGH_ALL, _FINE = 1e-2, 3e-2, 2e-3
 _FIRST_STEPS = 3
 _HOPEFUL = 0.4
-_CELL_PX = 16
-_HIGH_CLIP, _LOW_CLIP = 3.0, 4.0
-_LIGHT_ERROR = 0.1  # share of the light in a pixel: bright pixels tell little about the background
-_MEAN_WEIGHT = 0.02
-_LEAST_BACKGROUND_E = 0.01
 
 
 class SeededPlan(NamedTuple):
@@ -71,79 +66,6 @@ class SeededPlan(NamedTuple):
     least_evidence: float
     inner_px: int
     most_steps: int
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _level_background(field: Field) -> None:
-    """Improve the background by what the emitters leave, between nodes every 16 px or so."""
-    data, noise, model, background = field.data, field.noise, field.model, field.background
-    height, width = data.shape
-    rows, columns = max(height // _CELL_PX + 1, 2), max(width // _CELL_PX + 1, 2)
-    change, weights = np.zeros((rows, columns)), np.zeros((rows, columns))
-    for i in range(height):
-        at = (i + 0.5) / height * (rows - 1)
-        a = min(int(at), rows - 2)
-        v = at - a
-        for j in range(width):
-            expected = model[i, j] + noise[i, j]
-            residual, std = data[i, j] - model[i, j], math.sqrt(max(expected, 1.0))
-            if residual > _HIGH_CLIP * std or residual < -_LOW_CLIP * std:
-                continue
-            place = (j + 0.5) / width * (columns - 1)
-            b = min(int(place), columns - 2)
-            u = place - b
-            light = model[i, j] - background[i, j]
-            w = 1.0 / (max(expected, 1.0) + (_LIGHT_ERROR * light) ** 2)
-            change[a, b] += w * (1.0 - v) * (1.0 - u) * residual
-            change[a, b + 1] += w * (1.0 - v) * u * residual
-            change[a + 1, b] += w * v * (1.0 - u) * residual
-            change[a + 1, b + 1] += w * v * u * residual
-            weights[a, b] += w * (1.0 - v) * (1.0 - u)
-            weights[a, b + 1] += w * (1.0 - v) * u
-            weights[a + 1, b] += w * v * (1.0 - u)
-            weights[a + 1, b + 1] += w * v * u
-    total = max(weights.sum(), 1e-9)
-    mean, prior = change.sum() / total, _MEAN_WEIGHT * total / weights.size
-    for a in range(rows):
-        for b in range(columns):
-            change[a, b] = (change[a, b] + prior * mean) / (weights[a, b] + prior)
-    for i in range(height):
-        at = (i + 0.5) / height * (rows - 1)
-        a = min(int(at), rows - 2)
-        v = at - a
-        for j in range(width):
-            place = (j + 0.5) / width * (columns - 1)
-            b = min(int(place), columns - 2)
-            u = place - b
-            more = (1.0 - v) * ((1.0 - u) * change[a, b] + u * change[a, b + 1])
-            more += v * ((1.0 - u) * change[a + 1, b] + u * change[a + 1, b + 1])
-            more = max(more, _LEAST_BACKGROUND_E - background[i, j])
-            background[i, j] += more
-            model[i, j] += more
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _weigh(field: Field, spot: SingleArray, evidence: FloatArray, light: FloatArray) -> None:
-    """Compute in every pixel how clearly the residual looks like one more emitter there, and with what light."""
-    data, noise, model, weight = field.data, field.noise, field.model, field.weight
-    height, width = data.shape
-    reach = spot.shape[0] // 2
-    for i in range(height):
-        for j in range(width):
-            weight[0, i, j] = 1.0 / max(model[i, j] + noise[i, j], LEAST_EXPECTED_E)
-            weight[1, i, j] = weight[0, i, j] * (data[i, j] - model[i, j])
-    for i in range(height):
-        for j in range(width):
-            score, information = 0.0, 1e-12
-            left, right = max(j - reach, 0), min(j + reach + 1, width)
-            for a in range(max(i - reach, 0), min(i + reach + 1, height)):
-                share = spot[a - i + reach, left - j + reach : right - j + reach]
-                seen, worth = weight[1, a, left:right], weight[0, a, left:right]
-                for b in range(right - left):
-                    score += share[b] * seen[b]
-                    information += share[b] * share[b] * worth[b]
-            evidence[i, j] = score / math.sqrt(information)
-            light[i, j] = score / information
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -322,7 +244,7 @@ def _fit_all(field: Field, n: int, tolerance: float, most_steps: int) -> None:
     height, width = field.data.shape
     # ordered along y the information of the farther ones is a narrow band
     maximize(field, np.argsort(field.spots[:n, 1]), np.array([0, height, 0, width]), tolerance * n, most_steps)
-    _level_background(field)
+    level_background(field)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -332,12 +254,12 @@ def _solve(
     """Fit the seeds, which are the first n emitters, add, drop, and fit again; gives how many there are."""
     height, width = field.data.shape
     for _ in range(3):
-        _level_background(field)
+        level_background(field)
     maps, images = np.zeros((2, height, width), np.int64), np.empty((2, height, width))
     maps[1] = 1
     for stamp in range(2, 2 + _ROUNDS):
         _fit_all(field, n, _ROUGH_ALL, plan.most_steps)
-        _weigh(field, spot, images[0], images[1])
+        weigh_evidence(field, spot, images[0], images[1])
         n_before = n
         n = _add(field, n, plan, stamp, maps, images, gain)
         label[n_before:n] = -1
@@ -424,7 +346,7 @@ def fit_tiles(
         data = frames[tile[0], tile[1] : tile[2], tile[3] : tile[4]].astype(np.float64)
         noise = read_variance[tile[1] : tile[2], tile[3] : tile[4]].astype(np.float64)
         mine, room = seeds[tile[5] : tile[6]], tile[8] - tile[7]
-        background = np.full(data.shape, max(np.median(mine[:, 3]), _LEAST_BACKGROUND_E))
+        background = np.full(data.shape, max(np.median(mine[:, 3]), LEAST_BACKGROUND_E))
         field = Field(
             data, noise, background.copy(), background, np.empty((2, *data.shape)), np.empty((room, 3)),
             np.empty((room, 2), np.int64), np.empty((room, 3, PATCH_PX, PATCH_PX), np.float32), table, inner,
