@@ -187,8 +187,9 @@ def know_movie(
     known = MovieFacts(noise, units.is_hot, psf_sigma_of(network, fitted.descriptor), fitted)
     if not settings.refines:
         return known
-    # single frames, which come in any order here
-    lister = Lister(network, known, units, settings.replace(engine="torch", uses_neighbours=False))
+    # single frames, which come in any order here, as the network alone lists them
+    plain = settings.replace(engine="torch", uses_neighbours=False, refines=False)
+    lister = Lister(network, known, units, plain)
     return replace(known, misfit=lister.misfit(fitted, frames))
 
 

@@ -67,6 +67,8 @@ class JointRefinement:
         Shape (Y, X), network electrons squared.
     """
 
+    seed_probability = SEED_PROBABILITY
+
     def __init__(self, fitted: FittedPSF, read_variance_e2: NDArray[np.float32]) -> None:
         # all in pixels: what a pixel measures does not matter
         self._psf = psf_from_image(fitted.image, _ANY_PIXEL_NM)
@@ -75,8 +77,6 @@ class JointRefinement:
         self._plan = SeededPlan(
             ADDED_RATIO, KEPT_RATIO, ADDED_ERROR, KEPT_ERROR, LEAST_EVIDENCE, inner_px, MOST_STEPS
         )
-
-    seed_probability = SEED_PROBABILITY
 
     def refine(self, listed: ComponentList, frames: NDArray[np.float32]) -> ComponentList:
         """Fit the emitters of consecutive frames.

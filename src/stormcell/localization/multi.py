@@ -9,11 +9,9 @@ up to nine neighbours, and its Cramer-Rao bound comes from the Fisher informatio
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 
 from stormcell.localization import multi_frames as columns_of
@@ -23,7 +21,7 @@ from stormcell.localization.multi_frames import N_COLUMNS, solve_tiles
 from stormcell.localization.multi_psf import EmitterShape, core_profile, emitter_shape
 from stormcell.localization.multi_scene import SearchPlan
 from stormcell.localization.spots import region_flags
-from stormcell.localization.tiles import spans
+from stormcell.localization.tiles import filled_rows, on_all_cores, spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +44,6 @@ GAUSSIAN_MODEL_ERROR = 0.004
 _LEAST_EVIDENCE = 2.5
 _TILE_PX, _MARGIN_PX, _ONE_TILE_PX = 128, 14, 160
 _ROOM_PER_SEED, _ROOM = 6, 32
-_CHUNKS_PER_THREAD = 8
 _SAME_SIGMAS = 0.3
 _POOR_CHI2 = 5.0
 _LOW_PHOTONS = 3.0
@@ -164,26 +161,16 @@ def fit_frames(frames_e: FrameArray, spots: Spots, plan: JointPlan) -> JointFits
     tiles, cores, seeds = _tiles(frames_e.shape, spots)
     out = np.empty((int(tiles[-1, 8]) if len(tiles) else 0, N_COLUMNS))
     counts = np.zeros(len(tiles), np.int64)
-    n_threads = int(numba.get_num_threads())
-    size = max(1, -(-len(tiles) // (n_threads * _CHUNKS_PER_THREAD)))
     frames = np.ascontiguousarray(frames_e, dtype=np.float32)
 
-    def work_on(start: int) -> None:
-        part = slice(start, start + size)
+    def work_on(part: slice) -> None:
         solve_tiles(
             frames, plan.read_variance_e2, tiles[part], seeds, plan.shape, plan.search, plan.taps, out, counts[part]
         )
 
-    starts = range(0, len(tiles), size)
-    if n_threads == 1 or len(starts) < 2:
-        for start in starts:
-            work_on(start)
-    else:
-        with ThreadPoolExecutor(n_threads) as pool:
-            list(pool.map(work_on, starts))
-    tile = np.repeat(np.arange(len(tiles)), counts)
-    within = np.arange(len(tile)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return _collect(out[tiles[tile, 7] + within], tiles[tile], cores[tile], plan, frames_e.shape)
+    on_all_cores(len(tiles), work_on)
+    row, tile = filled_rows(tiles[:, 7], counts)
+    return _collect(out[row], tiles[tile], cores[tile], plan, frames_e.shape)
 
 
 def _tiles(shape: tuple[int, ...], spots: Spots) -> tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]:

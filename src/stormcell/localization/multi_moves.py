@@ -89,7 +89,19 @@ def _accept_one_more(fit: JointFit, n: int, without: float, stamp: int) -> bool:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _peak_offset(before: float, here: float, after: float) -> float:
+def peak_offset(before: float, here: float, after: float) -> float:
+    """Find the top of the parabola through three values.
+
+    Parameters
+    ----------
+    before, here, after : float
+        Values at neighbouring pixels, the middle one the largest.
+
+    Returns
+    -------
+    float
+        Where it is from the middle pixel, px, at most half a pixel.
+    """
     curvature = 2.0 * here - before - after
     return min(max(0.5 * (after - before) / curvature, -0.5), 0.5) if curvature > 0.0 else 0.0
 
@@ -120,9 +132,9 @@ def add_emitters(fit: JointFit, stamp: int, places: NDArray[np.int64], values: F
             continue
         x, y = j + 0.5, i + 0.5
         if 0 < j < width - 1:
-            x += _peak_offset(evidence[i, j - 1], evidence[i, j], evidence[i, j + 1])
+            x += peak_offset(evidence[i, j - 1], evidence[i, j], evidence[i, j + 1])
         if 0 < i < height - 1:
-            y += _peak_offset(evidence[i - 1, j], evidence[i, j], evidence[i + 1, j])
+            y += peak_offset(evidence[i - 1, j], evidence[i, j], evidence[i + 1, j])
         scene.tried[i, j] = stamp
         new = fit.emitters.n[0]
         if new >= len(fit.emitters.x):

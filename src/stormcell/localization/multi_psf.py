@@ -111,8 +111,21 @@ def _gaussian_core(sigma: float, x: float, y: float, axis: FloatArray, patch: Fl
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _taps(position: float, weight: FloatArray, slope: FloatArray) -> int:
-    """Fill the four weights of a cubic spline along one axis and their slopes; return the first tap of pixel 0."""
+def spline_taps(position: float, weight: FloatArray, slope: FloatArray) -> int:
+    """Fill the four weights of a cubic spline along one axis and their slopes.
+
+    Parameters
+    ----------
+    position : float
+        Of the emitter along the axis, in pixels from the outer corner of pixel 0.
+    weight, slope : ndarray
+        Shape (4,), of either precision, overwritten.
+
+    Returns
+    -------
+    int
+        The first tap of pixel 0.
+    """
     at = KNOTS_PER_PX * (0.5 - position) + _CENTRE_KNOT
     first = math.floor(at)
     t = at - first
@@ -130,7 +143,7 @@ def _taps(position: float, weight: FloatArray, slope: FloatArray) -> int:
 def _spline_core(table: NDArray[np.float32], x: float, y: float, axis: FloatArray, patch: FloatArray) -> None:
     side = patch.shape[1]
     wx, sx, wy, sy = axis[0], axis[1], axis[2], axis[3]
-    knot_x, knot_y = _taps(x, wx, sx), _taps(y, wy, sy)
+    knot_x, knot_y = spline_taps(x, wx, sx), spline_taps(y, wy, sy)
     cell = knot_x // KNOTS_PER_PX
     phase = knot_x - KNOTS_PER_PX * cell
     o1, o2, o3 = (phase + 1) // 4, (phase + 2) // 4, (phase + 3) // 4
@@ -182,7 +195,7 @@ def _add_spline(
 ) -> None:
     height, width = image.shape
     wx, wy = axis[0], axis[2]
-    knot_x, knot_y = _taps(x, wx, axis[1]), _taps(y, wy, axis[3])
+    knot_x, knot_y = spline_taps(x, wx, axis[1]), spline_taps(y, wy, axis[3])
     cell = knot_x // KNOTS_PER_PX
     phase = knot_x - KNOTS_PER_PX * cell
     o1, o2, o3 = (phase + 1) // 4, (phase + 2) // 4, (phase + 3) // 4

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
-from stormcell.localization.multi_psf import KNOTS_PER_PX, TABLE_CELLS
+from stormcell.localization.multi_psf import KNOTS_PER_PX, spline_taps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,22 +69,6 @@ class Field(NamedTuple):
     trust: FloatArray
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _taps(position: float, weight: SingleArray, slope: SingleArray) -> int:
-    """Fill the weights of a cubic spline along one axis and their slopes; gives the first tap of pixel 0."""
-    at = KNOTS_PER_PX * (0.5 - position) + KNOTS_PER_PX * TABLE_CELLS // 2
-    first = math.floor(at)
-    t = at - first
-    s = 1.0 - t
-    weight[0], weight[3] = s * s * s / 6.0, t * t * t / 6.0
-    weight[1] = (4.0 - 6.0 * t * t + 3.0 * t * t * t) / 6.0
-    weight[2] = (4.0 - 6.0 * s * s + 3.0 * s * s * s) / 6.0
-    slope[0], slope[3] = 0.5 * KNOTS_PER_PX * s * s, -0.5 * KNOTS_PER_PX * t * t
-    slope[1] = KNOTS_PER_PX * (2.0 * t - 1.5 * t * t)
-    slope[2] = -KNOTS_PER_PX * (2.0 * s - 1.5 * s * s)
-    return int(first) - 1
-
-
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def draw(
     table: SingleArray, spot: FloatArray, inner: int, corner: IntArray, patch: SingleArray, taps: SingleArray
@@ -110,7 +94,7 @@ def draw(
     half = side // 2
     corner[0], corner[1] = math.floor(spot[1]) - half, math.floor(spot[0]) - half
     wx, sx, wy, sy = taps[0], taps[1], taps[2], taps[3]
-    knot_x, knot_y = _taps(spot[0] - corner[1], wx, sx), _taps(spot[1] - corner[0], wy, sy)
+    knot_x, knot_y = spline_taps(spot[0] - corner[1], wx, sx), spline_taps(spot[1] - corner[0], wy, sy)
     cell = knot_x // KNOTS_PER_PX
     phase = knot_x - KNOTS_PER_PX * cell
     o1, o2, o3 = cell + (phase + 1) // 4, cell + (phase + 2) // 4, cell + (phase + 3) // 4

@@ -7,19 +7,16 @@ are fitted again. `stormcell.localization.multi` finds emitters without such a l
 
 from __future__ import annotations
 
-import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 from scipy.spatial import cKDTree
 
 from stormcell.errors import SettingsError
 from stormcell.localization.seeded_field import WIDEST_INNER_PX
 from stormcell.localization.seeded_moves import N_COLUMNS, SeededPlan, fit_tiles
-from stormcell.localization.tiles import spans
+from stormcell.localization.tiles import filled_rows, on_all_cores, spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +43,7 @@ class SeededFits:
     electrons, background_e : ndarray
         Light of the emitter, and of the background in its pixel.
     std_x_px, std_y_px, std_electrons, std_background_e : ndarray
-        Cramer-Rao bounds from the information of all emitters around.
+        Cramer-Rao bounds from the information of all emitters around and of what is trusted of the seeds.
     gain : ndarray
         Twice the log-likelihood that the emitter gained, or the squared signal-to-noise ratio of its light where that
         is far beyond doubt.
@@ -164,23 +161,12 @@ def _solve(
 ) -> tuple[FloatArray, NDArray[np.int64]]:
     """Fit all tiles on all cores; gives the rows and the tile of each."""
     out, counts = np.empty((n_rows, N_COLUMNS)), np.zeros(len(tiles), np.int64)
-    n_threads = int(numba.get_num_threads())
-    size = max(1, math.ceil(len(tiles) / (8 * n_threads)))
-
-    def work_on(start: int) -> None:
-        part = slice(start, start + size)
-        fit_tiles(frames, read_variance, tiles[part], seeds, table, plan, out, counts[part])
-
-    starts = range(0, len(tiles), size)
-    if n_threads == 1 or len(starts) < 2:
-        for start in starts:
-            work_on(start)
-    else:
-        with ThreadPoolExecutor(n_threads) as pool:
-            list(pool.map(work_on, starts))
-    tile = np.repeat(np.arange(len(tiles)), counts)
-    within = np.arange(len(tile)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return out[tiles[tile, 7] + within], tile
+    on_all_cores(
+        len(tiles),
+        lambda part: fit_tiles(frames, read_variance, tiles[part], seeds, table, plan, out, counts[part]),
+    )
+    row, tile = filled_rows(tiles[:, 7], counts)
+    return out[row], tile
 
 
 def _collect(rows: FloatArray, tile: NDArray[np.int64], core: NDArray[np.int64], psf: PSF) -> SeededFits:

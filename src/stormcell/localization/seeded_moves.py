@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
+from stormcell.localization.multi_moves import peak_offset
 from stormcell.localization.seeded_background import LEAST_BACKGROUND_E, level_background, weigh_evidence
 from stormcell.localization.seeded_field import (
     LEAST_EXPECTED_E,
@@ -85,12 +86,6 @@ def _nearest(spots: FloatArray, n: int, x: float, y: float, near_px: float, most
         distance[place], group[place] = square, k
         count = min(count + 1, most)
     return count
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _peak_offset(before: float, here: float, after: float) -> float:
-    curvature = 2.0 * here - before - after
-    return min(max(0.5 * (after - before) / curvature, -0.5), 0.5) if curvature > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -189,9 +184,9 @@ def _add(
         tried[i, j] = stamp
         x, y = j + 0.5, i + 0.5
         if 0 < j < width - 1:
-            x += _peak_offset(evidence[i, j - 1], evidence[i, j], evidence[i, j + 1])
+            x += peak_offset(evidence[i, j - 1], evidence[i, j], evidence[i, j + 1])
         if 0 < i < height - 1:
-            y += _peak_offset(evidence[i - 1, j], evidence[i, j], evidence[i + 1, j])
+            y += peak_offset(evidence[i - 1, j], evidence[i, j], evidence[i + 1, j])
         count = _nearest(field.spots, n, x, y, _near_px(field), _NEIGHBOURS, group)
         if count == 0:  # far from all that the network saw
             continue
